@@ -1,0 +1,279 @@
+/**
+ * Turns bytes into frames: RFC 6455 sections 5.2 to 5.5 and 6.2. However the bytes are cut into chunks, the sink
+ * gets the same messages, control frames and violation in the same order; only the pieces of a message vary.
+ *
+ * Nothing is buffered but a header or a control frame that a chunk cuts short: payloads are unmasked where they lie
+ * and handed on as ranges of the chunk, because a view or an event object a frame would cost more than the parsing.
+ */
+import { Buffer } from 'node:buffer'
+import { finBit, maskBit, maxControlPayload, maxHeaderSize, rsv1Bit } from './header.ts'
+import { mask } from './mask.ts'
+import { type ControlOpcode, isControl, type MessageOpcode, Opcode } from './opcode.ts'
+import { Fact, verdictName, verdicts } from './rules.ts'
+import { type Violation, type ViolationName, violation } from './violation.ts'
+
+/** Where the decoder puts what it finds. A sink may call any method of the decoder; it must not throw. */
+export interface FrameSink {
+  /**
+   * Bytes `start` to `end` of `chunk` are the next piece of a message; `last` ends it. An empty piece is an empty
+   * frame.
+   */
+  data(opcode: MessageOpcode, chunk: Buffer, start: number, end: number, last: boolean): void
+  /** A whole control frame; at most 125 bytes. */
+  control(opcode: ControlOpcode, payload: Buffer): void
+  /** The peer broke a rule. Nothing follows. */
+  violation(violation: Violation): void
+}
+
+export interface DecoderOptions {
+  /** Whose frames these are: a client's are masked, a server's are not (section 5.1). */
+  readonly from: 'client' | 'server'
+  /** The longest message that is let through, in bytes over all its frames. */
+  readonly maxMessageSize: number
+  /** An extension gave RSV1 a meaning (RFC 7692 section 6); default false. */
+  readonly rsv1Allowed?: boolean
+}
+
+export class Decoder {
+  readonly #sink: FrameSink
+  readonly #maxMessageSize: number
+  /** The facts of `rules` that hold for the whole connection. */
+  readonly #facts: number
+
+  /** The frame under way. */
+  #first = 0
+  #length = 0
+  /** Stays 0 where frames come from a server: the rules let none through that is masked. */
+  #key = 0
+  /** Payload bytes of it that have not come yet; -1 between frames. */
+  #remaining = -1
+  /** The message under way. */
+  #insideMessage = false
+  #message: MessageOpcode = Opcode.binary
+  #messageSize = 0
+  #rsv1 = false
+
+  /** A header that a chunk cut short. */
+  readonly #head = new Uint8Array(maxHeaderSize)
+  #headSize = 0
+  /** A control frame's payload that a chunk cut short. */
+  #control: Buffer | undefined
+
+  #held = false
+  #running = false
+  #stopped = false
+  /** What came while held. */
+  #rest: Buffer | undefined
+  #frames = 0
+
+  constructor(sink: FrameSink, options: DecoderOptions) {
+    this.#sink = sink
+    this.#maxMessageSize = options.maxMessageSize
+    this.#facts =
+      (options.from === 'client' ? Fact.fromClient : 0) |
+      (options.rsv1Allowed === true ? Fact.rsv1Allowed : 0)
+  }
+
+  /** How many frames have ended. */
+  get frames(): number {
+    return this.#frames
+  }
+
+  /** A frame or a message has begun and not ended. */
+  get unfinished(): boolean {
+    return this.#insideMessage || this.#remaining >= 0 || this.#headSize > 0
+  }
+
+  /** Bytes wait for `resume`. */
+  get holding(): boolean {
+    return this.#rest !== undefined
+  }
+
+  /** RSV1 of the message under way, as its first frame had it. */
+  get rsv1(): boolean {
+    return this.#rsv1
+  }
+
+  /** Takes the next bytes. The chunk becomes the decoder's own: masked payloads are unmasked in place. */
+  push(chunk: Buffer): void {
+    if (this.#stopped) return
+    if (this.#held || this.#running) {
+      this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk])
+      return
+    }
+    this.#run(chunk)
+  }
+
+  /** Keeps what is not yet decoded, and what will come, until `resume`. */
+  hold(): void {
+    this.#held = true
+  }
+
+  /** Goes on after `hold`; called from the sink, with the frame after this one. */
+  resume(): void {
+    this.#held = false
+    if (this.#running) return
+    const rest = this.#rest
+    this.#rest = undefined
+    if (rest !== undefined) this.#run(rest)
+  }
+
+  /** Ignores everything from here on, also what is held. */
+  stop(): void {
+    this.#stopped = true
+    this.#rest = undefined
+    this.#control = undefined
+  }
+
+  #run(chunk: Buffer): void {
+    this.#running = true
+    let bytes = chunk
+    let at = 0
+    for (;;) {
+      while (at < bytes.length && !this.#held && !this.#stopped) {
+        if (this.#remaining < 0) at = this.#readHeader(bytes, at)
+        if (this.#stopped) break
+        // An empty payload needs no further byte; any other waits for its first.
+        if (this.#remaining === 0 || (this.#remaining > 0 && at < bytes.length))
+          at = this.#readPayload(bytes, at)
+      }
+      const rest = this.#rest
+      if (this.#stopped) break
+      if (at < bytes.length) {
+        const left = bytes.subarray(at)
+        this.#rest = rest === undefined ? left : Buffer.concat([left, rest])
+        break
+      }
+      if (rest === undefined || this.#held) break
+      this.#rest = undefined
+      bytes = rest
+      at = 0
+    }
+    this.#running = false
+  }
+
+  /** Reads a header, or keeps the part of it that has come. Returns where it left off. */
+  #readHeader(chunk: Buffer, at: number): number {
+    if (this.#headSize === 0) {
+      const size = this.#parseHeader(chunk, at, chunk.length - at)
+      if (size > 0) return at + size
+      if (size < 0) return at
+    }
+    let next = at
+    while (next < chunk.length) {
+      this.#head[this.#headSize++] = chunk[next++]!
+      const size = this.#parseHeader(this.#head, 0, this.#headSize)
+      if (size === 0) continue
+      this.#headSize = 0
+      break
+    }
+    return next
+  }
+
+  /** The size of the header at `at`, 0 when `available` bytes do not hold all of it, -1 when it breaks a rule. */
+  #parseHeader(bytes: Uint8Array, at: number, available: number): number {
+    if (available < 2) return 0
+    const first = bytes[at]!
+    const second = bytes[at + 1]!
+    const masked = (second & maskBit) !== 0
+    let length = second & 0x7f
+
+    const facts =
+      this.#facts |
+      (length > maxControlPayload ? Fact.long : 0) |
+      (masked ? Fact.masked : 0) |
+      (this.#insideMessage ? Fact.insideMessage : 0)
+    const verdict = verdicts[facts | first]!
+    if (verdict !== 0) return this.#fail(verdictName(verdict))
+
+    let size = 2
+    if (length === 126) {
+      if (available < 4) return 0
+      size = 4
+      length = (bytes[at + 2]! << 8) | bytes[at + 3]!
+      if (length < 126) return this.#fail('length-not-minimal') // 5.2
+    } else if (length === 127) {
+      if (available < 10) return 0
+      size = 10
+      if (bytes[at + 2]! > 0x7f) return this.#fail('length-top-bit') // 5.2
+      // Beyond 2^53 the sum is rounded, which no limit that fits a number can notice.
+      length = readUint32(bytes, at + 2) * 0x1_0000_0000 + readUint32(bytes, at + 6)
+      if (length < 0x10000) return this.#fail('length-not-minimal') // 5.2
+    }
+    const control = isControl(first & 0x0f)
+    // 10.4: refused before any of the payload is kept; control frames do not count.
+    if (!control && this.#messageSize + length > this.#maxMessageSize) return this.#fail('message-too-big')
+
+    if (masked) {
+      if (available < size + 4) return 0
+      this.#key = readUint32(bytes, at + size) | 0
+      size += 4
+    }
+    this.#first = first
+    this.#length = length
+    this.#remaining = length
+    if (!control) this.#beginData(first, length)
+    return size
+  }
+
+  #beginData(first: number, length: number): void {
+    this.#messageSize += length
+    const opcode = first & 0x0f
+    if (opcode === Opcode.continuation) return // 5.4: type and RSV1 are those of the first frame
+    this.#insideMessage = true
+    this.#message = opcode === Opcode.text ? Opcode.text : Opcode.binary
+    this.#rsv1 = (first & rsv1Bit) !== 0
+  }
+
+  /** Hands on as much of the payload as the chunk holds. Returns where it left off. */
+  #readPayload(chunk: Buffer, at: number): number {
+    const end = Math.min(chunk.length, at + this.#remaining)
+    this.#key = mask(chunk, at, end, this.#key)
+    this.#remaining -= end - at
+    if (isControl(this.#first & 0x0f)) {
+      this.#readControl(chunk, at, end)
+      return end
+    }
+    const frameEnds = this.#remaining === 0
+    const last = frameEnds && (this.#first & finBit) !== 0
+    if (frameEnds) this.#endFrame()
+    if (last) {
+      this.#insideMessage = false
+      this.#messageSize = 0
+    }
+    this.#sink.data(this.#message, chunk, at, end, last)
+    return end
+  }
+
+  #readControl(chunk: Buffer, at: number, end: number): void {
+    let payload = chunk.subarray(at, end)
+    if (payload.length < this.#length) {
+      this.#control ??= Buffer.allocUnsafe(this.#length)
+      this.#control.set(payload, this.#length - this.#remaining - payload.length)
+      payload = this.#control
+    }
+    if (this.#remaining > 0) return
+    this.#control = undefined
+    this.#endFrame()
+    const opcode = this.#first & 0x0f
+    this.#sink.control(
+      opcode === Opcode.close ? Opcode.close : opcode === Opcode.ping ? Opcode.ping : Opcode.pong,
+      payload,
+    )
+  }
+
+  #endFrame(): void {
+    this.#remaining = -1
+    this.#frames++
+  }
+
+  #fail(name: ViolationName): -1 {
+    this.stop()
+    this.#sink.violation(violation(name))
+    return -1
+  }
+}
+
+function readUint32(bytes: Uint8Array, at: number): number {
+  return bytes[at]! * 0x1000000 + ((bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!)
+}

@@ -1,0 +1,109 @@
+/** Who may open a connection, and on which terms: path, origin, `verify` and subprotocol, in this order. */
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { HandshakeError } from './errors.ts'
+import { isSameOrigin, judgeRequest, pathOf, type UpgradeRequest } from './handshake.ts'
+import { handshakeTimeout, type ServerOptions } from './options.ts'
+import { Refusal, refuse } from './refusal.ts'
+import { systemTimers, type Timers } from './timers.ts'
+
+/** The terms on which a connection opens. */
+export interface Admitted<Context> {
+  readonly key: string
+  /** The subprotocol, or the empty string. */
+  readonly protocol: string
+  readonly context: Context
+}
+
+export class Admission<Context> {
+  readonly #options: ServerOptions<Context>
+  readonly #timers: Timers
+  readonly #timeout: number
+  /** Requests that `verify` has not decided about. */
+  readonly #undecided = new Set<(refusal: Refusal) => void>()
+
+  constructor(options: ServerOptions<Context>) {
+    this.#options = options
+    this.#timers = options.timers ?? systemTimers
+    this.#timeout = handshakeTimeout(options)
+  }
+
+  /** Whether the path is one that is served; so is a target that has none, so that it can be refused. */
+  serves(request: IncomingMessage): boolean {
+    const { path } = this.#options
+    const asked = pathOf(request.url ?? '')
+    if (path === undefined || asked === undefined) return true
+    return typeof path === 'function' ? path(asked) : path === asked
+  }
+
+  /** Rejects with what a callback of the application threw, or a `HandshakeError` when the client has left. */
+  async decide(request: IncomingMessage, socket: Duplex): Promise<Admitted<Context> | Refusal> {
+    const upgrade = judgeRequest(request)
+    if (upgrade instanceof Refusal) return upgrade
+    if (!this.serves(request)) return refuse(404) // 4.2.2 item 4
+    if (!this.#allowsOrigin(upgrade, request)) return refuse(403, { body: 'this origin may not connect\n' }) // 10.2
+    const context = await this.#verify(request, socket)
+    if (context instanceof Refusal) return context
+    return { key: upgrade.key, protocol: this.#choose(upgrade, request), context }
+  }
+
+  /** Refuses those that `verify` has not decided about. */
+  refuseUndecided(refusal: Refusal): void {
+    for (const refuseNow of this.#undecided) refuseNow(refusal)
+  }
+
+  #allowsOrigin(upgrade: UpgradeRequest, request: IncomingMessage): boolean {
+    const { origins } = this.#options
+    const { origin, host } = upgrade
+    if (origins === undefined) return isSameOrigin(origin, host)
+    if (typeof origins === 'function') return origins(origin, request)
+    return origin === undefined || origins.includes(origin)
+  }
+
+  #verify(request: IncomingMessage, socket: Duplex): Promise<Context | Refusal> {
+    const { verify } = this.#options
+    // Without `verify` the context is what its type says by default: undefined.
+    if (verify === undefined) return Promise.resolve(undefined as Context)
+    const verdict = verify(request)
+    if (!(verdict instanceof Promise)) return Promise.resolve(verdict)
+
+    // Read on, up to the socket's own buffer: pipelined frames are kept, and a client that leaves is noticed.
+    socket.read(0)
+    return new Promise((resolve, reject) => {
+      const settled = (): void => {
+        cancel()
+        socket.off('close', onClose)
+        this.#undecided.delete(refuseNow)
+      }
+      const refuseNow = (refusal: Refusal): void => {
+        settled()
+        resolve(refusal)
+      }
+      const onClose = (): void => {
+        settled()
+        reject(new HandshakeError('the client left during the handshake'))
+      }
+      const cancel = this.#timers.after(this.#timeout, () => {
+        refuseNow(refuse(503, { body: 'the decision took too long\n' }))
+      })
+      socket.once('close', onClose)
+      this.#undecided.add(refuseNow)
+      verdict.finally(settled).then(resolve, reject)
+    })
+  }
+
+  /** The subprotocol: one of those offered, or none (4.2.2 item 5). */
+  #choose(upgrade: UpgradeRequest, request: IncomingMessage): string {
+    const { protocols = [] } = this.#options
+    const { protocols: offered } = upgrade
+    if (offered.length === 0) return ''
+    if (typeof protocols !== 'function') return protocols.find((protocol) => offered.includes(protocol)) ?? ''
+    const chosen = protocols(offered, request) ?? ''
+    if (chosen !== '' && !offered.includes(chosen)) {
+      throw new TypeError(
+        `"protocols" chose ${JSON.stringify(chosen)}, which the client did not offer (RFC 6455 4.2.2)`,
+      )
+    }
+    return chosen
+  }
+}

@@ -1,0 +1,225 @@
+/** The client's half of the opening handshake: RFC 6455 section 4.1 over `node:http` and `node:https`. */
+import { Buffer } from 'node:buffer'
+import {
+  type ClientRequest,
+  type IncomingMessage,
+  request as httpRequest,
+  type RequestOptions,
+} from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { Connection } from './connection.ts'
+import { HandshakeError } from './errors.ts'
+import { judgeResponse, upgradeHeaders } from './handshake.ts'
+import { type Headers, lowerAscii } from './header-list.ts'
+import {
+  checkConnectOptions,
+  type ConnectOptions,
+  connectionSettings,
+  handshakeTimeout,
+  protocolList,
+} from './options.ts'
+import { type Random, systemRandom } from './mask-keys.ts'
+import { systemTimers } from './timers.ts'
+import { parseTarget, type Target } from './url.ts'
+
+/** How much of a refusal's body is kept, in bytes. */
+const maxBody = 16 * 1024
+
+const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
+
+/** What belongs to one origin and is not shown to another. */
+const credentialHeaders: ReadonlySet<string> = new Set([
+  'authorization',
+  'cookie',
+  'proxy-authorization',
+  'host',
+])
+
+/**
+ * Opens a connection.
+ *
+ * Rejects with `HandshakeError`, which holds the server's answer if there was one, and with the signal's reason when
+ * that aborts.
+ *
+ * @param url `ws:`, `wss:`, `http:`, `https:`, or `ws+unix:/path/to/socket:/request/path`
+ * @throws SyntaxError for a URL that is none (RFC 6455 section 3); TypeError or RangeError that names a wrong option
+ */
+export function connect(url: string | URL, options: ConnectOptions = {}): Promise<Connection> {
+  checkConnectOptions(options)
+  connectionSettings(options, 'client')
+  const target = parseTarget(url)
+  const opened = open(target, options)
+  opened.catch(() => {})
+  return opened
+}
+
+async function open(first: Target, options: ConnectOptions): Promise<Connection> {
+  const { signal, followRedirects = 0, timers = systemTimers } = options
+  signal?.throwIfAborted()
+  const attempt = new AbortController()
+  const onAbort = (): void => attempt.abort(signal?.reason)
+  signal?.addEventListener('abort', onAbort, { once: true })
+  const timeout = handshakeTimeout(options)
+  const cancel = timers.after(timeout, () => {
+    attempt.abort(new HandshakeError(`the opening handshake took longer than ${timeout} ms`))
+  })
+  try {
+    let target = first
+    let { headers = {} } = options
+    for (let left = followRedirects; ; left--) {
+      const answer = await ask(target, headers, options, attempt.signal)
+      if (answer instanceof Connection) return answer
+      const next = left > 0 ? redirectTarget(target, answer) : undefined
+      if (next === undefined) throw answer
+      if (next.origin !== target.origin) headers = withoutCredentials(headers)
+      target = next
+    }
+  } finally {
+    cancel()
+    signal?.removeEventListener('abort', onAbort)
+  }
+}
+
+/** One request: resolves with the connection, or with the refusal when it might be a redirect. */
+function ask(
+  target: Target,
+  headers: Headers,
+  options: ConnectOptions,
+  signal: AbortSignal,
+): Promise<Connection | HandshakeError> {
+  const key = newKey(options.random ?? systemRandom)
+  const offered = protocolList(options.protocols)
+  return new Promise((resolve, reject) => {
+    const request = send(target, headers, options, upgradeHeaders(key, offered, options.origin))
+    const onAbort = (): void => {
+      reject(signal.reason)
+      request.destroy()
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+
+    request.on('upgrade', (response, socket, head) => {
+      signal.removeEventListener('abort', onAbort)
+      const verdict = response.statusCode === 101 ? judgeResponse(response, key, offered) : refused(response)
+      if ('fault' in verdict) {
+        // 4.1: the connection is failed; no frame has been or will be looked at.
+        socket.on('error', () => {})
+        socket.destroy()
+        reject(new HandshakeError(`${verdict.fault} (RFC 6455 4.1)`, answerOf(response)))
+        return
+      }
+      if (head.length > 0) socket.unshift(head)
+      resolve(
+        new Connection(socket, {
+          ...connectionSettings(options, 'client'),
+          role: 'client',
+          protocol: verdict.protocol,
+          url: target.url,
+        }),
+      )
+    })
+    request.on('response', (response) => {
+      void readBody(response).then((body) => {
+        resolve(new HandshakeError(refused(response).fault, { ...answerOf(response), body }))
+        request.destroy()
+      })
+    })
+    request.on('information', ({ statusCode }) => {
+      if (statusCode !== 101) return // RFC 9110 15.2: others come before the answer
+      reject(new HandshakeError('the 101 response does not upgrade (RFC 6455 4.1)', { status: 101 }))
+      request.destroy()
+    })
+    request.on('error', (error) => {
+      reject(new HandshakeError(`the connection could not be opened: ${error.message}`, {}, { cause: error }))
+    })
+    request.on('close', () => signal.removeEventListener('abort', onAbort))
+  })
+}
+
+function send(
+  target: Target,
+  headers: Headers,
+  options: ConnectOptions,
+  own: Record<string, string>,
+): ClientRequest {
+  const { host, port, path, socketPath, authority, credentials } = target
+  const request: RequestOptions = {
+    ...(socketPath === undefined ? { host, port } : { socketPath }),
+    path,
+    ...(credentials === undefined ? {} : { auth: credentials }),
+    // Ours, then the caller's Host or Origin in their place; the rest of ours was checked to be ours alone.
+    headers: overlay({ Host: authority, ...own }, headers),
+    agent: options.agent ?? false,
+  }
+  const sent = target.secure ? httpsRequest({ ...options.tls, ...request }) : httpRequest(request)
+  sent.end()
+  return sent
+}
+
+/** Both; where the names are the same in any case, the second one's. */
+function overlay(first: Headers, second: Headers): Record<string, string | string[]> {
+  const replaced = new Set(Object.keys(second).map(lowerAscii))
+  const all = [
+    ...Object.entries(first).filter(([name]) => !replaced.has(lowerAscii(name))),
+    ...Object.entries(second),
+  ]
+  return Object.fromEntries(
+    all.map(([name, value]) => [name, typeof value === 'string' ? value : [...value]]),
+  )
+}
+
+function withoutCredentials(headers: Headers): Headers {
+  return Object.fromEntries(
+    Object.entries(headers).filter(([name]) => !credentialHeaders.has(lowerAscii(name))),
+  )
+}
+
+/** Where a redirect leads; undefined where it is none that may be followed: never from wss to ws, nor to a Unix socket. */
+function redirectTarget(from: Target, answer: HandshakeError): Target | undefined {
+  const { location } = answer.headers
+  if (answer.status === undefined || !redirects.has(answer.status) || location === undefined) return undefined
+  try {
+    const target = parseTarget(location, from.url)
+    return (from.secure && !target.secure) || target.socketPath !== undefined ? undefined : target
+  } catch {
+    return undefined
+  }
+}
+
+/** 16 random bytes in base64 (section 4.1 item 7). */
+function newKey(random: Random): string {
+  const bytes = Buffer.alloc(16)
+  random(bytes)
+  return bytes.toString('base64')
+}
+
+function refused(response: IncomingMessage): { readonly fault: string } {
+  return { fault: `the server answered ${response.statusCode} ${response.statusMessage} instead of 101` }
+}
+
+function answerOf(response: IncomingMessage): {
+  status: number | undefined
+  headers: Record<string, string>
+} {
+  const headers = Object.entries(response.headersDistinct).map(([name, values = []]) => [
+    name,
+    values.join(', '),
+  ])
+  return { status: response.statusCode, headers: Object.fromEntries(headers) }
+}
+
+/** The beginning of the body; a body that breaks off is what has come of it. */
+function readBody(response: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  return new Promise((resolve) => {
+    const done = (): void => resolve(Buffer.concat(chunks).subarray(0, maxBody))
+    response.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      size += chunk.length
+      if (size >= maxBody) done()
+    })
+    response.on('end', done)
+    response.on('error', done)
+    response.on('close', done)
+  })
+}

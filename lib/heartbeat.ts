@@ -1,0 +1,45 @@
+/** One coarse timer for everything that connections have to notice by and by, so that an idle one has no timer of its own. */
+import type { Timers } from './timers.ts'
+
+/** How often, in milliseconds; what hangs on it is late by at most this much. */
+export const beatInterval = 1000
+
+/** `now` is the time in milliseconds, the same for all. */
+export type Beat = (now: number) => void
+
+export class Heartbeat {
+  readonly #timers: Timers
+  readonly #members = new Set<Beat>()
+  #stop: (() => void) | undefined
+
+  constructor(timers: Timers) {
+    this.#timers = timers
+  }
+
+  add(member: Beat): void {
+    this.#members.add(member)
+    this.#stop ??= this.#timers.every(beatInterval, () => {
+      const now = this.#timers.now()
+      for (const each of this.#members) each(now)
+    })
+  }
+
+  delete(member: Beat): void {
+    this.#members.delete(member)
+    if (this.#members.size > 0) return
+    this.#stop?.()
+    this.#stop = undefined
+  }
+}
+
+const heartbeats = new WeakMap<Timers, Heartbeat>()
+
+/** The one heartbeat of that clock. */
+export function heartbeatOf(timers: Timers): Heartbeat {
+  let heartbeat = heartbeats.get(timers)
+  if (heartbeat === undefined) {
+    heartbeat = new Heartbeat(timers)
+    heartbeats.set(timers, heartbeat)
+  }
+  return heartbeat
+}

@@ -1,0 +1,13 @@
+/** `farewell`: WebSocket connections, client and server. */
+export { type CloseFrame, type CloseInfo, type CloseTrigger, describeClose } from './close-info.ts'
+export { connect } from './client.ts'
+export { Connection, type ConnectionEvents, type ConnectionInit } from './connection.ts'
+export { ConnectionClosedError, HandshakeError, ProtocolError } from './errors.ts'
+export type { Headers } from './header-list.ts'
+export type { ConnectionState, Role } from './lifecycle.ts'
+export type { ConnectionOptions, ConnectOptions, KeepaliveOptions, ServerOptions } from './options.ts'
+export type { Message } from './receiver.ts'
+export { Refusal, refuse } from './refusal.ts'
+export type { Data } from './sender.ts'
+export { type CloseCounts, type CloseOptions, type ServerEvents, WebSocketServer } from './server.ts'
+export { CloseCode } from '../frames/close-code.ts'

@@ -1,0 +1,81 @@
+/** Messages that have come and that nobody has taken yet, and those who wait for one. Never both. */
+import { Buffer } from 'node:buffer'
+import type { Message } from './receiver.ts'
+import { type Wait, wait } from './wait.ts'
+
+/** Bytes of text and data that the queue holds before it counts as full. */
+const maxQueuedBytes = 1024 * 1024
+
+export class MessageQueue {
+  readonly #maxMessages: number
+  readonly #messages: Message[] = []
+  #bytes = 0
+  readonly #waits = new Set<Wait<Message>>()
+
+  constructor(maxMessages: number) {
+    this.#maxMessages = maxMessages
+  }
+
+  get empty(): boolean {
+    return this.#messages.length === 0
+  }
+
+  /** No further message should be read from the socket. */
+  get full(): boolean {
+    return this.#messages.length >= this.#maxMessages || this.#bytes >= maxQueuedBytes
+  }
+
+  /** Gives the message to whoever has waited longest; false when nobody waits. */
+  handOver(message: Message): boolean {
+    for (const end of this.#waits) {
+      this.#waits.delete(end)
+      end.resolve(message)
+      return true
+    }
+    return false
+  }
+
+  push(message: Message): void {
+    // A small view must not pin the chunk that it was found in.
+    const kept =
+      typeof message === 'string' || 2 * message.length >= message.buffer.byteLength ? message : copy(message)
+    this.#messages.push(kept)
+    this.#bytes += sizeOf(kept)
+  }
+
+  shift(): Message | undefined {
+    const message = this.#messages.shift()
+    if (message !== undefined) this.#bytes -= sizeOf(message)
+    return message
+  }
+
+  /** Waits for the next message that is handed over. */
+  wait(signal: AbortSignal | undefined): Promise<Message> {
+    return wait<Message>(
+      signal,
+      (end) => this.#waits.add(end),
+      (end) => this.#waits.delete(end),
+    )
+  }
+
+  /** Tells those who wait that nothing more will come. */
+  rejectWaits(reason: Error): void {
+    for (const end of this.#waits) end.reject(reason)
+    this.#waits.clear()
+  }
+
+  clear(): void {
+    this.#messages.length = 0
+    this.#bytes = 0
+  }
+}
+
+function copy(bytes: Buffer): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(own)
+  return own
+}
+
+function sizeOf(message: Message): number {
+  return typeof message === 'string' ? 2 * message.length : message.length
+}

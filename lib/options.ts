@@ -1,0 +1,307 @@
+/** The options: each with its meaning, its default and its check, once. Times are in milliseconds, sizes in bytes. */
+import type { Agent, IncomingMessage, Server as HttpServer } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import type { ConnectionOptions as TlsOptions } from 'node:tls'
+import { checkHeaders, type Headers, isFieldValue, isToken } from './header-list.ts'
+import { type Random, systemRandom } from './mask-keys.ts'
+import type { Refusal } from './refusal.ts'
+import { systemTimers, type Timers } from './timers.ts'
+import { parseUrl } from './url.ts'
+
+export interface KeepaliveOptions {
+  /** A Ping is sent when nothing has come for so long. 1 to 2^31 - 1; default 25 000. */
+  readonly interval?: number
+  /** The peer is given up when nothing has come for so long behind it. 1 to 2^31 - 1; default 20 000. */
+  readonly timeout?: number
+}
+
+/** What both roles share. */
+export interface ConnectionOptions {
+  /** How long the closing handshake may take before TCP is cut. Default 10 000. */
+  readonly closeTimeout?: number
+  /** How long to wait for the peer's end of TCP when all has been said. Default 2 000. */
+  readonly lingerTimeout?: number
+  /**
+   * An unfinished frame or message must come on by 1 KiB, or to the end of a frame, within this time; else 1008.
+   * Default 30 000.
+   */
+  readonly progressTimeout?: number
+  /** Pings that find out whether the peer is still there; `false` for none. Default: on a server on, on a client off. */
+  readonly keepalive?: boolean | KeepaliveOptions
+  /** The longest message that is accepted; a longer one is answered by 1009. 1 to 2^32; default 16 MiB. */
+  readonly maxMessageSize?: number
+  /** `send` returns false from so many buffered bytes on. Default 1 MiB. */
+  readonly highWaterMark?: number
+  /** A `send` on top of so many buffered bytes meets `onBackpressure`. Default 16 MiB. */
+  readonly maxBufferedAmount?: number
+  /** Ends the connection with 1008, or drops the message (`send` returns false). Default `terminate`. */
+  readonly onBackpressure?: 'terminate' | 'drop'
+  /** Messages that wait for `receive` or a listener before reading stops (or 1 MiB of them). 1 to 2^32; default 64. */
+  readonly maxQueuedMessages?: number
+  /** Answer the peer's Close at once, or leave it to `close()` and `closeOutput()`. Default `auto`. */
+  readonly closeReply?: 'auto' | 'manual'
+  /** The clock; for tests. */
+  readonly timers?: Timers
+  /** The source of masking keys; for tests. */
+  readonly random?: Random
+}
+
+/** The same with everything decided. */
+export interface ConnectionSettings {
+  readonly closeTimeout: number
+  readonly lingerTimeout: number
+  readonly progressTimeout: number
+  readonly keepalive: { readonly interval: number; readonly timeout: number } | false
+  readonly maxMessageSize: number
+  readonly highWaterMark: number
+  readonly maxBufferedAmount: number
+  readonly onBackpressure: 'terminate' | 'drop'
+  readonly maxQueuedMessages: number
+  readonly closeReply: 'auto' | 'manual'
+  readonly timers: Timers
+  readonly random: Random
+}
+
+export interface ConnectOptions extends ConnectionOptions {
+  /** Subprotocols to offer, the preferred one first. Default none. */
+  readonly protocols?: string | readonly string[]
+  /** Further request headers, such as Cookie or Authorization; not those that the handshake itself writes. */
+  readonly headers?: Headers
+  /** The Origin header. Default none. */
+  readonly origin?: string
+  /** The agent that makes the connection. Default: a new connection, in no pool. */
+  readonly agent?: Agent
+  /** Options of `tls.connect` for wss: `ca`, `cert`, `key`, `servername`, `rejectUnauthorized` … */
+  readonly tls?: TlsOptions
+  /** Aborts the attempt at any stage; `connect` rejects with its reason. It has no say once the connection is open. */
+  readonly signal?: AbortSignal
+  /** How long the opening handshake may take, redirects included. Default 10 000. */
+  readonly handshakeTimeout?: number
+  /** How many redirects to follow; credentials are dropped where the origin changes. 0 to 20; default 0. */
+  readonly followRedirects?: number
+}
+
+export interface ServerOptions<Context = undefined> extends ConnectionOptions {
+  /** The port to listen on, 0 for any; a server of our own then answers other requests with 426. */
+  readonly port?: number
+  /** The address to listen on, with `port`. Default all. */
+  readonly host?: string
+  /** The HTTP or HTTPS server whose upgrades to take; it stays the caller's to listen and to close. */
+  readonly server?: HttpServer | HttpsServer
+  /** Nothing is listened to: every request is brought by `handleUpgrade`. */
+  readonly noServer?: boolean
+  /** The path to serve, without the query: exactly this, or as the function says. Default every path. */
+  readonly path?: string | ((path: string) => boolean)
+  /**
+   * Subprotocols in order of preference, or a function that picks one of those offered. No match: the connection
+   * opens without one. Default none.
+   */
+  readonly protocols?:
+    readonly string[] | ((offered: readonly string[], request: IncomingMessage) => string | undefined)
+  /**
+   * Origins that browsers may connect from: a list of origins, compared exactly, or a function. Requests without an
+   * Origin do not come from a browser page; a list lets them in. Default: the same host as in Host.
+   */
+  readonly origins?: readonly string[] | ((origin: string | undefined, request: IncomingMessage) => boolean)
+  /** Decides about a request: a Refusal turns it away, anything else becomes the `Context`. A throw is a 500. */
+  readonly verify?: (request: IncomingMessage) => Context | Refusal | Promise<Context | Refusal>
+  /** How long a request and `verify` may take. Default 10 000. */
+  readonly handshakeTimeout?: number
+  /** Connections at one time; more are refused with 503. Default no limit. */
+  readonly maxConnections?: number
+  /** Connections at one time from one address; more are refused with 429. Default no limit. */
+  readonly maxConnectionsPerAddress?: number
+}
+
+const mebibyte = 1024 * 1024
+/** The longest time that a timer of Node takes. */
+const maxTime = 2 ** 31 - 1
+const maxSize = 2 ** 32
+
+const connectionOptionNames = [
+  'closeTimeout',
+  'lingerTimeout',
+  'progressTimeout',
+  'keepalive',
+  'maxMessageSize',
+  'highWaterMark',
+  'maxBufferedAmount',
+  'onBackpressure',
+  'maxQueuedMessages',
+  'closeReply',
+  'timers',
+  'random',
+] as const satisfies readonly (keyof ConnectionOptions)[]
+
+const connectOptionNames = [
+  ...connectionOptionNames,
+  'protocols',
+  'headers',
+  'origin',
+  'agent',
+  'tls',
+  'signal',
+  'handshakeTimeout',
+  'followRedirects',
+] as const satisfies readonly (keyof ConnectOptions)[]
+
+const serverOptionNames = [
+  ...connectionOptionNames,
+  'port',
+  'host',
+  'server',
+  'noServer',
+  'path',
+  'protocols',
+  'origins',
+  'verify',
+  'handshakeTimeout',
+  'maxConnections',
+  'maxConnectionsPerAddress',
+] as const satisfies readonly (keyof ServerOptions)[]
+
+/** @throws TypeError or RangeError that names the option */
+export function connectionSettings(
+  options: ConnectionOptions,
+  role: 'client' | 'server',
+): ConnectionSettings {
+  return {
+    closeTimeout: integer('closeTimeout', options.closeTimeout, 10_000, 1, maxTime),
+    lingerTimeout: integer('lingerTimeout', options.lingerTimeout, 2_000, 1, maxTime),
+    progressTimeout: integer('progressTimeout', options.progressTimeout, 30_000, 1, maxTime),
+    keepalive: keepaliveSettings(options.keepalive ?? role === 'server'),
+    maxMessageSize: integer('maxMessageSize', options.maxMessageSize, 16 * mebibyte, 1, maxSize),
+    highWaterMark: integer('highWaterMark', options.highWaterMark, mebibyte, 1, maxSize),
+    maxBufferedAmount: integer('maxBufferedAmount', options.maxBufferedAmount, 16 * mebibyte, 1, maxSize),
+    onBackpressure: oneOf('onBackpressure', options.onBackpressure, ['terminate', 'drop']),
+    maxQueuedMessages: integer('maxQueuedMessages', options.maxQueuedMessages, 64, 1, maxSize),
+    closeReply: oneOf('closeReply', options.closeReply, ['auto', 'manual']),
+    timers: options.timers ?? systemTimers,
+    random: options.random ?? systemRandom,
+  }
+}
+
+function keepaliveSettings(option: boolean | KeepaliveOptions): ConnectionSettings['keepalive'] {
+  if (option === false) return false
+  const { interval, timeout } = option === true ? {} : object('keepalive', option, ['interval', 'timeout'])
+  return {
+    interval: integer('keepalive.interval', interval, 25_000, 1, maxTime),
+    timeout: integer('keepalive.timeout', timeout, 20_000, 1, maxTime),
+  }
+}
+
+/** Checks what is `connect`'s alone. @throws TypeError or RangeError that names the option */
+export function checkConnectOptions(options: ConnectOptions): void {
+  object('options', options, connectOptionNames)
+  if (options.headers !== undefined) checkHeaders('headers', options.headers, handshakeHeaders)
+  optional('origin', options.origin, 'string')
+  if (options.origin !== undefined && !isFieldValue(options.origin))
+    throw new TypeError('option "origin" holds a character that no header may hold (RFC 9110 5.5)')
+  protocolList(options.protocols)
+  handshakeTimeout(options)
+  integer('followRedirects', options.followRedirects, 0, 0, 20)
+}
+
+/** Checks what is the server's alone. @throws TypeError or RangeError that names the option */
+export function checkServerOptions<Context>(options: ServerOptions<Context>): void {
+  object('options', options, serverOptionNames)
+  const sources = [options.port !== undefined, options.server !== undefined, options.noServer === true]
+  if (sources.filter(Boolean).length !== 1)
+    throw new TypeError('give exactly one of the options "port", "server" and "noServer"')
+  if (options.port !== undefined) integer('port', options.port, 0, 0, 65535)
+  optional('host', options.host, 'string')
+  optional('noServer', options.noServer, 'boolean')
+  if (options.path !== undefined && typeof options.path !== 'function') {
+    optional('path', options.path, 'string')
+    if (!options.path.startsWith('/')) throw new TypeError('option "path" must start with a slash')
+  }
+  if (typeof options.protocols !== 'function') protocolList(options.protocols)
+  if (options.origins !== undefined && typeof options.origins !== 'function')
+    options.origins.forEach(checkOrigin)
+  optional('verify', options.verify, 'function')
+  handshakeTimeout(options)
+  integer('maxConnections', options.maxConnections, maxSize, 1, maxSize)
+  integer('maxConnectionsPerAddress', options.maxConnectionsPerAddress, maxSize, 1, maxSize)
+}
+
+export function handshakeTimeout(options: { readonly handshakeTimeout?: number }): number {
+  return integer('handshakeTimeout', options.handshakeTimeout, 10_000, 1, maxTime)
+}
+
+/** The subprotocols as a list. @throws TypeError for one that is no token or stands twice (RFC 6455 section 4.1) */
+export function protocolList(option: string | readonly string[] | undefined): readonly string[] {
+  const protocols = option === undefined ? [] : typeof option === 'string' ? [option] : option
+  if (!Array.isArray(protocols)) throw new TypeError('option "protocols" must be a list of strings')
+  protocols.forEach((protocol: unknown, index) => {
+    if (typeof protocol !== 'string' || !isToken(protocol)) {
+      throw new TypeError(
+        `option "protocols" holds ${JSON.stringify(protocol)}, which is no token (RFC 6455 4.1)`,
+      )
+    }
+    if (protocols.indexOf(protocol) !== index)
+      throw new TypeError(`option "protocols" holds "${protocol}" twice (RFC 6455 4.1)`)
+  })
+  return protocols
+}
+
+/** What the handshake writes itself, or what would make the request another one. */
+const handshakeHeaders: ReadonlySet<string> = new Set([
+  'connection',
+  'upgrade',
+  'sec-websocket-key',
+  'sec-websocket-version',
+  'sec-websocket-protocol',
+  'sec-websocket-extensions',
+  'sec-websocket-accept',
+  'content-length',
+  'transfer-encoding',
+  'expect',
+])
+
+function checkOrigin(origin: unknown): void {
+  const parsed = typeof origin === 'string' ? parseUrl(origin) : undefined
+  if (typeof origin !== 'string' || parsed?.origin !== origin) {
+    throw new TypeError(
+      `option "origins" holds ${JSON.stringify(origin)}; an origin looks like "https://example.com:8443"`,
+    )
+  }
+}
+
+function integer(
+  name: string,
+  value: number | undefined,
+  byDefault: number,
+  min: number,
+  max: number,
+): number {
+  if (value === undefined) return byDefault
+  if (typeof value !== 'number') throw new TypeError(`option "${name}" must be a number`)
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new RangeError(`option "${name}" must be a whole number from ${min} to ${max}, not ${value}`)
+  }
+  return value
+}
+
+function oneOf<T extends string>(name: string, value: T | undefined, choices: readonly [T, ...T[]]): T {
+  if (value === undefined) return choices[0]
+  if (!choices.includes(value))
+    throw new TypeError(`option "${name}" must be ${choices.map((each) => `"${each}"`).join(' or ')}`)
+  return value
+}
+
+function optional(name: string, value: unknown, type: 'string' | 'boolean' | 'function'): void {
+  if (value !== undefined && typeof value !== type) throw new TypeError(`option "${name}" must be a ${type}`)
+}
+
+/** An object all of whose keys are known: a misspelt option must not pass for its default. */
+function object<T extends object>(name: string, value: T, known?: readonly string[]): T {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new TypeError(`"${name}" must be an object`)
+  if (known !== undefined) {
+    for (const key of Object.keys(value)) {
+      if (!known.includes(key))
+        throw new TypeError(`unknown option "${name === 'options' ? key : `${name}.${key}`}"`)
+    }
+  }
+  return value
+}

@@ -1,0 +1,65 @@
+/** Whether the peer is still there and still getting on with what it began; asked once a heartbeat, fed by every read. */
+import type { ConnectionSettings } from './options.ts'
+
+/** Within one progress period an unfinished frame must come on by so many bytes, or end. */
+const leastProgress = 1024
+
+/** The decoder's part in this. */
+interface Progress {
+  readonly frames: number
+  readonly unfinished: boolean
+}
+
+export class PeerWatch {
+  readonly #settings: Pick<ConnectionSettings, 'keepalive' | 'progressTimeout'>
+  #bytes = 0
+  /** When the silence began, and whether it has been broken by a Ping of ours. */
+  #quietSince: number
+  #heard = false
+  #pinged = false
+  /** Where the unfinished message stood when it last came on. */
+  #markTime: number
+  #markBytes = 0
+  #markFrames = 0
+
+  constructor(settings: Pick<ConnectionSettings, 'keepalive' | 'progressTimeout'>, now: number) {
+    this.#settings = settings
+    this.#quietSince = now
+    this.#markTime = now
+  }
+
+  /** Anything that comes is a sign of life. */
+  heard(bytes: number): void {
+    this.#heard = true
+    this.#bytes += bytes
+  }
+
+  /** True when an unfinished message has not come on within the progress timeout. */
+  stalls(now: number, held: boolean, { frames, unfinished }: Progress): boolean {
+    const moved = frames !== this.#markFrames || this.#bytes - this.#markBytes >= leastProgress
+    if (held || !unfinished || moved) {
+      this.#markTime = now
+      this.#markBytes = this.#bytes
+      this.#markFrames = frames
+      return false
+    }
+    return now - this.#markTime >= this.#settings.progressTimeout
+  }
+
+  /** What the keepalive makes of the silence: a Ping is due, or the peer is gone. While nothing is read, nothing. */
+  silence(now: number, held: boolean): 'ping' | 'gone' | undefined {
+    const { keepalive } = this.#settings
+    if (keepalive === false) return undefined
+    if (this.#heard || held) {
+      this.#heard = false
+      this.#pinged = false
+      this.#quietSince = now
+      return undefined
+    }
+    const quiet = now - this.#quietSince
+    if (quiet >= keepalive.interval + keepalive.timeout) return 'gone'
+    if (quiet < keepalive.interval || this.#pinged) return undefined
+    this.#pinged = true
+    return 'ping'
+  }
+}

@@ -1,0 +1,41 @@
+/** Turning a request away: any HTTP answer but 101. */
+import { STATUS_CODES } from 'node:http'
+import { checkHeaders, type Headers } from './header-list.ts'
+
+/** An answer that turns a request away. Made by `refuse`. */
+export class Refusal {
+  readonly status: number
+  readonly headers: Headers
+  readonly body: string | Uint8Array
+
+  constructor(status: number, headers: Headers, body: string | Uint8Array) {
+    this.status = status
+    this.headers = headers
+    this.body = body
+  }
+}
+
+/** What the answer's framing is made of. */
+const framingHeaders: ReadonlySet<string> = new Set(['connection', 'content-length', 'transfer-encoding'])
+
+/**
+ * A refusal for `verify` to return.
+ *
+ * @param status 300 to 599
+ * @param options.headers further headers, such as WWW-Authenticate or Location
+ * @param options.body text or bytes; default the status's name
+ * @throws RangeError for another status, TypeError for a header that must not be written
+ */
+export function refuse(
+  status: number,
+  options: { readonly headers?: Headers; readonly body?: string | Uint8Array } = {},
+): Refusal {
+  if (!Number.isInteger(status) || status < 300 || status > 599) {
+    throw new RangeError(`a refusal needs a status from 300 to 599, not ${status}`)
+  }
+  const { headers = {}, body = `${STATUS_CODES[status] ?? 'Refused'}\n` } = options
+  checkHeaders('headers', headers, framingHeaders)
+  if (typeof body !== 'string' && !(body instanceof Uint8Array))
+    throw new TypeError('option "body" must be a string or bytes')
+  return new Refusal(status, headers, body)
+}

@@ -1,0 +1,349 @@
+/**
+ * The one way out of a connection: frames in the order in which they were given, control frames between the
+ * fragments of a streamed message, and Close last (RFC 6455 sections 5.4, 5.5.1 and 6.1).
+ *
+ * A write costs ten times what a small frame costs, so the frames of one turn of the event loop leave in one write:
+ * small ones are copied one behind the other into a shared block, large ones go by reference. What the socket does
+ * not take stays here, where it can still be dropped and where Pongs give way to later ones.
+ */
+import { Buffer } from 'node:buffer'
+import type { Duplex } from 'node:stream'
+import { encodeFrame, payloadSize, writeFrame } from '../frames/encoder.ts'
+import { finBit, headerSize, writeHeader } from '../frames/header.ts'
+import { type MessageOpcode, Opcode } from '../frames/opcode.ts'
+import type { MaskKeys } from './mask-keys.ts'
+
+/** What may be sent: a string as text, anything else as binary. */
+export type Data = string | ArrayBuffer | ArrayBufferView
+
+/** Payloads up to this many bytes are copied behind their header; beyond it a buffer of their own is cheaper. */
+const smallPayload = 4096
+const blockSize = 64 * 1024
+const firstOwnBlock = 1024
+
+/** A frame whose payload goes by reference. It is given to the socket whole: a half frame could not be taken back. */
+interface LargeFrame {
+  readonly header: Buffer
+  readonly payload: Buffer
+}
+
+/** Room that frames are written into, one behind the other. */
+interface Block {
+  bytes: Buffer
+  used: number
+}
+
+/** Shared by all connections whose socket takes what they write at once. */
+const sharedBlock: Block = { bytes: Buffer.alloc(0), used: 0 }
+
+export interface SenderOptions {
+  /** A client's keys; undefined for a server, which does not mask (section 5.1). */
+  readonly maskKeys: MaskKeys | undefined
+  /** Bytes of output from which on the caller is asked to wait. */
+  readonly highWaterMark: number
+  /** Output has fallen below the mark after a caller was asked to wait. */
+  readonly onDrain: () => void
+}
+
+export class Sender {
+  readonly #socket: Duplex
+  readonly #maskKeys: MaskKeys | undefined
+  readonly #highWaterMark: number
+  readonly #onDrain: () => void
+
+  /** Whole frames that the socket has not been given. */
+  #output: (Buffer | LargeFrame)[] = []
+  #outputBytes = 0
+  /** The part of a block that holds the latest frames of the output: not yet in the list, since it may still grow. */
+  #open: Buffer | undefined
+  #openStart = 0
+  #openEnd = 0
+  /** A block of this connection alone, so that a peer that does not read pins no shared one. */
+  #ownBlock: Block | undefined
+  /** The latest Pong, while the socket takes nothing: earlier ones need no answer any more (5.5.3). */
+  #pong: Buffer | undefined
+
+  /** A message is being streamed; what came behind it waits, framed, with the streams that wait their turn. */
+  #streaming = false
+  #behind: (Buffer | (() => void))[] = []
+  #behindBytes = 0
+
+  #corked = false
+  #scheduled = false
+  #mustDrain = false
+  #onCloseFlushed: (() => void) | undefined
+  #closeQueued = false
+  #endQueued = false
+
+  constructor(socket: Duplex, options: SenderOptions) {
+    this.#socket = socket
+    this.#maskKeys = options.maskKeys
+    this.#highWaterMark = options.highWaterMark
+    this.#onDrain = options.onDrain
+  }
+
+  /** Bytes that were given and that the kernel has not taken. */
+  get bufferedAmount(): number {
+    return this.#outputBytes + this.#behindBytes + this.#socket.writableLength
+  }
+
+  /** A caller was told to wait, and the drain has not come. */
+  get mustDrain(): boolean {
+    return this.#mustDrain
+  }
+
+  /** Queues a message; false when the caller should wait for a drain. */
+  message(data: Data): boolean {
+    const payload = payloadOf(data)
+    const first = finBit | opcodeOf(data)
+    if (this.#streaming)
+      this.#putBehind(encodeFrame({ opcode: opcodeOf(data), payload, maskKey: this.#maskKeys?.next() }))
+    else this.#append(first, payload)
+    return this.#report()
+  }
+
+  /** Queues a frame that is whole already, a server's for many connections; false as for `message`. */
+  frame(bytes: Buffer): boolean {
+    if (this.#streaming) this.#putBehind(bytes)
+    else {
+      this.#push(bytes)
+      this.#schedule()
+    }
+    return this.#report()
+  }
+
+  /** Queues a fragment of the streamed message; false as for `message`. */
+  fragment(
+    opcode: MessageOpcode | typeof Opcode.continuation,
+    payload: Uint8Array | string,
+    fin: boolean,
+  ): boolean {
+    this.#append((fin ? finBit : 0) | opcode, payload)
+    return this.#report()
+  }
+
+  /** Queues a Ping; it goes between the fragments of a streamed message. */
+  ping(payload: Uint8Array): void {
+    this.#append(finBit | Opcode.ping, payload)
+  }
+
+  /** Answers a Ping; while the socket takes nothing, only the latest one (5.5.3). */
+  pong(payload: Buffer): void {
+    if (!this.#socket.writableNeedDrain) this.#append(finBit | Opcode.pong, payload)
+    else if (this.#pong === undefined || this.#pong.length !== payload.length)
+      this.#pong = Buffer.from(payload)
+    else payload.copy(this.#pong)
+  }
+
+  /** Queues the Close, the last frame there is; `onFlushed` when the kernel has taken it. A stream under way is cut. */
+  close(payload: Buffer, onFlushed: () => void): void {
+    this.#behind = this.#behind.filter((entry) => typeof entry === 'function')
+    this.#behindBytes = 0
+    this.#pong = undefined
+    this.#append(finBit | Opcode.close, payload)
+    this.#closeQueued = true
+    this.#onCloseFlushed = onFlushed
+  }
+
+  /** Ends our side of TCP behind all that is queued. */
+  end(): void {
+    this.#endQueued = true
+    this.#schedule()
+  }
+
+  /** Forgets what the socket has not been given. */
+  drop(): void {
+    this.#output = []
+    this.#open = undefined
+    this.#ownBlock = undefined
+    this.#pong = undefined
+    this.#outputBytes = 0
+    this.#behind = this.#behind.filter((entry) => typeof entry === 'function')
+    this.#behindBytes = 0
+  }
+
+  /** Waits for the streams that began before; then the output is the caller's until `endStream`. */
+  beginStream(): Promise<void> {
+    if (!this.#streaming) {
+      this.#streaming = true
+      return Promise.resolve()
+    }
+    return new Promise((resolve) => this.#behind.push(resolve))
+  }
+
+  /** Lets out what waited behind the stream. */
+  endStream(): void {
+    this.#streaming = false
+    for (;;) {
+      const next = this.#behind.shift()
+      if (next === undefined) break
+      if (typeof next === 'function') {
+        this.#streaming = true
+        next()
+        break
+      }
+      this.#behindBytes -= next.length
+      this.#push(next)
+    }
+    this.#schedule()
+  }
+
+  /** From here until `uncork` nothing is written: the frames of one read share one write. */
+  cork(): void {
+    this.#corked = true
+  }
+
+  uncork(): void {
+    this.#corked = false
+    this.flush()
+  }
+
+  /** Gives the socket as much as it takes. Called at the end of a turn, and when the socket has drained. */
+  flush(): void {
+    this.#scheduled = false
+    const socket = this.#socket
+    if (socket.destroyed || socket.writableEnded) return this.drop()
+    if (!socket.writableNeedDrain) {
+      if (this.#pong !== undefined) this.#append(finBit | Opcode.pong, this.#pong)
+      this.#pong = undefined
+      this.#seal()
+      this.#write(socket)
+      if (this.#output.length === 0) {
+        this.#ownBlock = undefined
+        if (this.#endQueued) socket.end()
+      }
+    }
+    this.#drained()
+  }
+
+  #write(socket: Duplex): void {
+    const output = this.#output
+    const count = output.length
+    if (count === 0) return
+    const single = count === 1 && Buffer.isBuffer(output[0])
+    if (!single) socket.cork()
+    let written = 0
+    while (written < count && !socket.writableNeedDrain) {
+      const frame = output[written++]!
+      if (Buffer.isBuffer(frame)) {
+        this.#hand(socket, frame, written === count)
+      } else {
+        this.#hand(socket, frame.header, false)
+        this.#hand(socket, frame.payload, written === count)
+      }
+    }
+    if (written === count) this.#output = []
+    else output.splice(0, written)
+    if (!single) socket.uncork()
+  }
+
+  #hand(socket: Duplex, bytes: Buffer, last: boolean): void {
+    this.#outputBytes -= bytes.length
+    if (last && this.#closeQueued) socket.write(bytes, this.#closeWritten)
+    else if (last && this.#mustDrain) socket.write(bytes, this.#afterWrite)
+    else socket.write(bytes)
+  }
+
+  readonly #closeWritten = (error?: Error | null): void => {
+    // A socket that is destroyed calls back too, with an error: then the Close never left.
+    if (error === null || error === undefined) this.#onCloseFlushed?.()
+  }
+
+  /** A socket tells of a drain only when it was full; a mark of ours may be lower than that. */
+  readonly #afterWrite = (): void => {
+    if (!this.#socket.writableNeedDrain) this.flush()
+  }
+
+  #drained(): void {
+    if (!this.#mustDrain || this.bufferedAmount >= this.#highWaterMark) return
+    this.#mustDrain = false
+    this.#onDrain()
+  }
+
+  #report(): boolean {
+    if (this.bufferedAmount < this.#highWaterMark) return true
+    this.#mustDrain = true
+    return false
+  }
+
+  #schedule(): void {
+    if (this.#corked || this.#scheduled) return
+    this.#scheduled = true
+    process.nextTick(() => this.#scheduled && this.flush())
+  }
+
+  #putBehind(frame: Buffer): void {
+    this.#behind.push(frame)
+    this.#behindBytes += frame.length
+  }
+
+  /** Frames a payload into the output. Nothing goes behind a Close (5.5.1). */
+  #append(first: number, payload: Uint8Array | string): void {
+    if (this.#closeQueued) return
+    const length = payloadSize(payload)
+    const maskKey = this.#maskKeys?.next()
+    if (length <= smallPayload) {
+      const size = headerSize(length, maskKey !== undefined) + length
+      const block = this.#reserve(size)
+      writeFrame(block.bytes, block.used, first, payload, length, maskKey)
+      block.used += size
+      this.#openEnd = block.used
+      this.#outputBytes += size
+    } else if (maskKey !== undefined || typeof payload === 'string') {
+      const bytes = Buffer.allocUnsafeSlow(headerSize(length, maskKey !== undefined) + length)
+      writeFrame(bytes, 0, first, payload, length, maskKey)
+      this.#push(bytes)
+    } else {
+      const header = Buffer.allocUnsafe(headerSize(length, false))
+      writeHeader(header, 0, first, length, undefined)
+      this.#seal()
+      this.#output.push({ header, payload: Buffer.from(payload.buffer, payload.byteOffset, length) })
+      this.#outputBytes += header.length + length
+    }
+    this.#schedule()
+  }
+
+  #push(bytes: Buffer): void {
+    this.#seal()
+    this.#output.push(bytes)
+    this.#outputBytes += bytes.length
+  }
+
+  /** A block with room for `size` bytes at its end, and the open part going up to there. */
+  #reserve(size: number): Block {
+    const block = this.#socket.writableNeedDrain
+      ? (this.#ownBlock ??= { bytes: Buffer.alloc(0), used: 0 })
+      : sharedBlock
+    if (block.used + size > block.bytes.length) {
+      const length =
+        block === sharedBlock
+          ? blockSize
+          : Math.min(blockSize, Math.max(firstOwnBlock, 2 * block.bytes.length))
+      block.bytes = Buffer.allocUnsafeSlow(Math.max(length, size))
+      block.used = 0
+    }
+    if (this.#open !== block.bytes || this.#openEnd !== block.used) {
+      this.#seal()
+      this.#open = block.bytes
+      this.#openStart = block.used
+    }
+    return block
+  }
+
+  #seal(): void {
+    if (this.#open !== undefined) this.#output.push(this.#open.subarray(this.#openStart, this.#openEnd))
+    this.#open = undefined
+  }
+}
+
+/** The bytes of `data`, without a copy; a string stays one. */
+export function payloadOf(data: Data): Uint8Array | string {
+  if (typeof data === 'string' || data instanceof Uint8Array) return data
+  if (data instanceof ArrayBuffer) return new Uint8Array(data)
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  throw new TypeError('data must be a string, an ArrayBuffer, a typed array, a DataView or a Buffer')
+}
+
+export function opcodeOf(data: Data): MessageOpcode {
+  return typeof data === 'string' ? Opcode.text : Opcode.binary
+}

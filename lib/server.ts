@@ -1,0 +1,352 @@
+/** The server: takes upgrades, keeps the connections, and takes leave of all of them. */
+import { EventEmitter } from 'node:events'
+import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http'
+import { type AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { CloseCode } from '../frames/close-code.ts'
+import { encodeClosePayload } from '../frames/close-payload.ts'
+import { encodeFrame } from '../frames/encoder.ts'
+import { Admission } from './admission.ts'
+import type { CloseInfo } from './close-info.ts'
+import { Connection, failHandler, sendFrame } from './connection.ts'
+import { HandshakeError } from './errors.ts'
+import { judgeRequest, upgradeRequired, writeAcceptance, writeRefusal } from './handshake.ts'
+import {
+  checkServerOptions,
+  type ConnectionSettings,
+  connectionSettings,
+  handshakeTimeout,
+  type ServerOptions,
+} from './options.ts'
+import { Refusal, refuse } from './refusal.ts'
+import { type Data, opcodeOf, payloadOf } from './sender.ts'
+import { type Route, routerOf } from './upgrade-router.ts'
+
+export interface ServerEvents<Context> {
+  /** `context` is what `verify` returned. */
+  connection: [connection: Connection, request: IncomingMessage, context: Context]
+  listening: []
+  /** The port could not be listened on. */
+  error: [error: Error]
+  /**
+   * What a listener or callback of the application threw or rejected with, and the connection that was closed for
+   * it; undefined where a callback of the handshake failed and the request got a 500.
+   */
+  handlerError: [error: unknown, connection: Connection | undefined]
+  close: []
+}
+
+export interface CloseOptions {
+  /** Default 1001. */
+  readonly code?: number
+  /** At most 123 bytes of UTF-8; default empty. */
+  readonly reason?: string
+  /** When the connections that are left are terminated, in ms; default 5 000. */
+  readonly timeout?: number
+}
+
+/** How the connections ended that were there when the server closed. */
+export interface CloseCounts {
+  readonly clean: number
+  readonly unclean: number
+  /** Those that did not end in time. */
+  readonly terminated: number
+}
+
+/** How often Node looks for requests that take too long, in ms: they are cut so much late at most. */
+const requestCheckInterval = 1000
+const shutdownTimeout = 5000
+
+export class WebSocketServer<Context = undefined>
+  extends EventEmitter<ServerEvents<Context>>
+  implements AsyncDisposable
+{
+  readonly #options: ServerOptions<Context>
+  readonly #settings: ConnectionSettings
+  readonly #admission: Admission<Context>
+  /** Our own HTTP server, in `port` mode. */
+  readonly #http: HttpServer | undefined
+  readonly #route: Route
+
+  readonly #connections = new Set<Connection>()
+  /** Sockets on their way to a connection. */
+  readonly #opening = new Set<Duplex>()
+  /** Sockets that are being turned away. */
+  readonly #refused = new Set<Duplex>()
+  /** Connections and those that are to become one, by address. */
+  readonly #addresses = new Map<string, number>()
+  #closing: Promise<CloseCounts> | undefined
+
+  static {
+    // Node calls this when a listener's promise is rejected, because of `captureRejections`.
+    WebSocketServer.prototype[EventEmitter.captureRejectionSymbol] = function (
+      this: WebSocketServer<unknown>,
+      error: Error,
+      event: unknown,
+      ...detail: unknown[]
+    ) {
+      const [connection] = detail
+      if (event === 'connection' && connection instanceof Connection) failHandler(connection, error)
+      else if (event === 'handlerError') process.emitWarning(error)
+      else this.#report(error, undefined)
+    }
+  }
+
+  /** @throws TypeError or RangeError that names the wrong option */
+  constructor(options: ServerOptions<Context>) {
+    super({ captureRejections: true })
+    checkServerOptions(options)
+    this.#options = options
+    this.#settings = connectionSettings(options, 'server')
+    this.#admission = new Admission(options)
+    this.#route = {
+      serves: (request) => this.#serves(request),
+      upgrade: (request, socket, head) => void this.handleUpgrade(request, socket, head),
+    }
+    if (options.port !== undefined) this.#http = this.#listen(options.port, options.host)
+    const http = this.#http ?? options.server
+    if (http !== undefined) routerOf(http).add(this.#route)
+  }
+
+  /** The connections that are not closed. */
+  get connections(): ReadonlySet<Connection> {
+    return this.#connections
+  }
+
+  /** Where the server listens, as `net.Server.address` has it; null where it does not. */
+  address(): AddressInfo | string | null {
+    return (this.#http ?? this.#options.server)?.address() ?? null
+  }
+
+  /**
+   * Makes the handshake on a request that the caller's HTTP server brought: for `noServer`, or for a routing of your
+   * own. The `connection` event comes too.
+   *
+   * Rejects with `HandshakeError` when the request was turned away, which has been answered then.
+   */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<Connection> {
+    const opened = this.#upgrade(request, socket, head)
+    opened.catch(() => {})
+    return opened
+  }
+
+  /**
+   * Sends one message to all connections that are open, framed once. One that opens later misses it.
+   *
+   * @throws TypeError for data of another type
+   */
+  broadcast(data: Data, options: { readonly except?: Connection } = {}): void {
+    const frame = encodeFrame({ opcode: opcodeOf(data), payload: payloadOf(data) })
+    for (const connection of this.#connections) {
+      if (connection !== options.except) sendFrame(connection, frame)
+    }
+  }
+
+  /**
+   * Takes no new connections (an upgrade gets 503), closes all there are at once and waits for them, at most
+   * `timeout`; frees the port. An HTTP server of the caller's goes on serving.
+   *
+   * @throws RangeError or TypeError as `Connection.close` does
+   */
+  close(options: CloseOptions = {}): Promise<CloseCounts> {
+    const { code = CloseCode.goingAway, reason = '', timeout = shutdownTimeout } = options
+    encodeClosePayload(code, reason)
+    if (!Number.isInteger(timeout) || timeout < 0)
+      throw new RangeError(`option "timeout" must be a whole number from 0, not ${timeout}`)
+    this.#closing ??= this.#close(code, reason, timeout)
+    return this.#closing
+  }
+
+  /** Closes with 1001. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  // Opening
+
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<Connection> {
+    // Node has taken its listeners off the socket, and the client may leave at any time.
+    const ignore = (): void => {}
+    socket.on('error', ignore)
+    const address = socket instanceof Socket ? socket.remoteAddress : undefined
+    const crowded = this.#crowded(address)
+    const leave = this.#enter(socket, address)
+
+    const admitted = crowded ?? (await this.#decide(request, socket))
+    if (admitted instanceof Refusal || this.#closing !== undefined) {
+      leave()
+      const refusal = admitted instanceof Refusal ? admitted : shuttingDown()
+      this.#turnAway(socket, writeRefusal(refusal, request.method))
+      throw new HandshakeError(`the request was refused with ${refusal.status}`, { status: refusal.status })
+    }
+    if (socket.destroyed) throw new HandshakeError('the client left during the handshake')
+
+    socket.write(writeAcceptance(admitted.key, admitted.protocol))
+    if (head.length > 0) socket.unshift(head)
+    const connection = new Connection(socket, {
+      ...this.#settings,
+      role: 'server',
+      protocol: admitted.protocol,
+      onHandlerError: (error, failed) => this.#report(error, failed),
+      onClosed: (closed) => this.#connections.delete(closed),
+    })
+    socket.off('error', ignore)
+    this.#opening.delete(socket)
+    this.#connections.add(connection)
+    try {
+      this.emit('connection', connection, request, admitted.context)
+    } catch (error) {
+      failHandler(connection, error)
+    }
+    return connection
+  }
+
+  #serves(request: IncomingMessage): boolean {
+    try {
+      return this.#admission.serves(request)
+    } catch {
+      return true // `decide` meets the same error, and answers it.
+    }
+  }
+
+  async #decide(
+    request: IncomingMessage,
+    socket: Duplex,
+  ): Promise<Refusal | Awaited<ReturnType<Admission<Context>['decide']>>> {
+    if (this.#closing !== undefined) return shuttingDown()
+    try {
+      return await this.#admission.decide(request, socket)
+    } catch (error) {
+      if (error instanceof HandshakeError) throw error
+      this.#report(error, undefined)
+      return refuse(500)
+    }
+  }
+
+  #crowded(address: string | undefined): Refusal | undefined {
+    const { maxConnections = Infinity, maxConnectionsPerAddress = Infinity } = this.#options
+    if (this.#connections.size + this.#opening.size >= maxConnections)
+      return refuse(503, { body: 'too many connections\n' })
+    const fromThere = this.#addresses.get(address ?? '') ?? 0
+    return fromThere >= maxConnectionsPerAddress
+      ? refuse(429, { body: 'too many connections from this address\n' })
+      : undefined
+  }
+
+  /** Counts the socket until it closes or is turned away, whichever comes first. */
+  #enter(socket: Duplex, address = ''): () => void {
+    this.#opening.add(socket)
+    this.#addresses.set(address, (this.#addresses.get(address) ?? 0) + 1)
+    const leave = (): void => {
+      socket.off('close', leave)
+      this.#opening.delete(socket)
+      const left = (this.#addresses.get(address) ?? 1) - 1
+      if (left === 0) this.#addresses.delete(address)
+      else this.#addresses.set(address, left)
+    }
+    socket.once('close', leave)
+    return leave
+  }
+
+  /** Answers and ends; what the client still sends is read and thrown away, or a reset would overtake the answer. */
+  #turnAway(socket: Duplex, answer: Buffer): void {
+    const { timers, lingerTimeout } = this.#settings
+    socket.allowHalfOpen = true
+    socket.end(answer)
+    socket.resume()
+    this.#refused.add(socket)
+    const cancel = timers.after(lingerTimeout, () => socket.destroy())
+    socket.once('close', () => {
+      this.#refused.delete(socket)
+      cancel()
+    })
+  }
+
+  // Our own HTTP server
+
+  #listen(port: number, host: string | undefined): HttpServer {
+    const timeout = handshakeTimeout(this.#options)
+    const http = createServer({
+      headersTimeout: timeout,
+      requestTimeout: timeout,
+      connectionsCheckingInterval: Math.min(requestCheckInterval, timeout),
+    })
+    http.on('request', (request, response) => this.#answer(request, response))
+    http.on('listening', () => this.#tell('listening'))
+    http.on('error', (error) => this.#tell('error', error))
+    return http.listen(port, host)
+  }
+
+  /** What is no upgrade is told what this is. */
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const judged = this.#serves(request) ? judgeRequest(request) : refuse(404)
+    const refusal =
+      this.#closing !== undefined ? shuttingDown() : judged instanceof Refusal ? judged : upgradeRequired()
+    request.resume()
+    response.socket?.on('error', () => {})
+    if (response.socket !== null) this.#turnAway(response.socket, writeRefusal(refusal, request.method))
+  }
+
+  // Closing
+
+  async #close(code: number, reason: string, timeout: number): Promise<CloseCounts> {
+    const http = this.#http
+    const portFree =
+      http === undefined ? undefined : new Promise<void>((resolve) => void http.close(() => resolve()))
+    this.#admission.refuseUndecided(shuttingDown())
+    const counts = { clean: 0, unclean: 0, terminated: 0 }
+    const open = [...this.#connections]
+    const late = new Set<CloseInfo>()
+    const cancel = this.#settings.timers.after(timeout, () => {
+      for (const connection of open) {
+        if (connection.state === 'closed') continue
+        void connection.closed.then((info) => late.add(info))
+        connection.terminate()
+      }
+    })
+    const infos = await Promise.all(open.map((connection) => connection.close(code, reason)))
+    cancel()
+    for (const info of infos) counts[late.has(info) ? 'terminated' : info.wasClean ? 'clean' : 'unclean']++
+
+    // Silent sockets and those being turned away have nothing more to wait for.
+    http?.closeAllConnections()
+    for (const socket of this.#refused) socket.destroy()
+    await portFree
+    const router = http ?? this.#options.server
+    if (router !== undefined) routerOf(router).delete(this.#route)
+    this.#tell('close')
+    return counts
+  }
+
+  // Handlers
+
+  #tell<E extends 'listening' | 'error' | 'close'>(event: E, ...detail: ServerEvents<Context>[E]): void {
+    const [error] = detail
+    if (error !== undefined && this.listenerCount(event) === 0) {
+      process.emitWarning(error) // Node would end the process.
+      return
+    }
+    try {
+      this.emit<'listening' | 'error' | 'close'>(event, ...detail)
+    } catch (thrown) {
+      this.#report(thrown, undefined)
+    }
+  }
+
+  #report(error: unknown, connection: Connection | undefined): void {
+    try {
+      if (this.emit('handlerError', error, connection)) return
+      process.emitWarning(asError(error))
+    } catch (thrown) {
+      process.emitWarning(asError(thrown))
+    }
+  }
+}
+
+function shuttingDown(): Refusal {
+  return refuse(503, { body: 'the server is shutting down\n' })
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(`a handler threw ${String(error)}`)
+}

@@ -1,0 +1,670 @@
+import t from 'tap'
+import { Buffer } from 'node:buffer'
+import * as fc from 'fast-check'
+import { encodeClosePayload } from '../../frames/close-payload.ts'
+import { Decoder, type DecoderOptions, type FrameSink } from '../../frames/decoder.ts'
+import { encodeFrame, type Frame } from '../../frames/encoder.ts'
+import { writeHeader } from '../../frames/header.ts'
+import { type ControlOpcode, type MessageOpcode, Opcode } from '../../frames/opcode.ts'
+import type { Violation } from '../../frames/violation.ts'
+import { Endpoint } from './endpoint.ts'
+import { testProperty } from './property.ts'
+
+const limit = Number.MAX_SAFE_INTEGER
+const fromServer: DecoderOptions = { from: 'server', maxMessageSize: limit }
+const fromClient: DecoderOptions = { from: 'client', maxMessageSize: limit }
+
+function hex(bytes: string): Buffer {
+  return Buffer.from(bytes.replaceAll(' ', ''), 'hex')
+}
+
+function byteByByte(bytes: Uint8Array): Uint8Array[] {
+  return Array.from(bytes, (byte) => Uint8Array.of(byte))
+}
+
+/** The events of an endpoint that is fed chunks, each given as hex. */
+function events(options: DecoderOptions, ...chunks: string[]): string[] {
+  return new Endpoint(options).feed(chunks.map(hex)).events
+}
+
+/** Keeps each call of the decoder as it was made. */
+class Calls implements FrameSink {
+  readonly decoder: Decoder
+  readonly lines: string[] = []
+  readonly chunks: Buffer[] = []
+  /** Called in the middle of each call, with its line. */
+  hook: ((line: string) => void) | undefined
+
+  constructor(options: DecoderOptions) {
+    this.decoder = new Decoder(this, options)
+  }
+
+  data(opcode: MessageOpcode, chunk: Buffer, start: number, end: number, last: boolean): void {
+    this.chunks.push(chunk)
+    this.#tell(`data ${opcode} ${chunk.toString('latin1', start, end)}${last ? '.' : ''}`)
+  }
+
+  control(opcode: ControlOpcode, payload: Buffer): void {
+    this.chunks.push(payload)
+    this.#tell(`control ${opcode} ${payload.toString('latin1')}`)
+  }
+
+  violation({ name }: Violation): void {
+    this.#tell(`violation ${name}`)
+  }
+
+  #tell(line: string): void {
+    this.lines.push(line)
+    this.hook?.(line)
+  }
+}
+
+/** Six frames in exactly 200 bytes, as F1 of the attack matrix wants them: a message around a Ping, every length form short of 64 bits. */
+function conversation(from: 'client' | 'server'): { bytes: Buffer; expected: string[] } {
+  const maskKey = from === 'client' ? 0x37fa213d : undefined
+  const text = Buffer.from('€'.repeat(from === 'client' ? 9 : 17))
+  const binary = Buffer.alloc(126, 'binary')
+  const frames: Frame[] = [
+    { opcode: Opcode.text, payload: text.subarray(0, 10), fin: false, maskKey },
+    { opcode: Opcode.ping, payload: 'ping', maskKey },
+    { opcode: Opcode.continuation, payload: text.subarray(10), maskKey },
+    { opcode: Opcode.binary, payload: binary, maskKey },
+    { opcode: Opcode.pong, payload: '', maskKey },
+    { opcode: Opcode.close, payload: encodeClosePayload(1000, 'bye'), maskKey },
+  ]
+  return {
+    bytes: Buffer.concat(frames.map(encodeFrame)),
+    expected: [
+      'ping 70696e67',
+      `text ${text.toString('hex')}`,
+      `binary ${binary.toString('hex')}`,
+      'pong',
+      'close 1000 "bye"',
+    ],
+  }
+}
+
+for (const from of ['client', 'server'] as const) {
+  const { bytes, expected } = conversation(from)
+
+  await t.test(`6455-6.2-stream-parsing: 200 bytes from a ${from} cut at every pair of bytes`, async (t) => {
+    t.equal(bytes.length, 200)
+    let splits = 0
+    const wrong: string[] = []
+    for (let first = 0; first < bytes.length; first++) {
+      for (let second = first + 1; second < bytes.length; second++) {
+        const chunks = [bytes.subarray(0, first), bytes.subarray(first, second), bytes.subarray(second)]
+        const endpoint = new Endpoint({ from, maxMessageSize: limit }).feed(chunks)
+        splits++
+        if (endpoint.events.join() !== expected.join() || endpoint.decoder.frames !== 6)
+          wrong.push(`${first}, ${second}`)
+      }
+    }
+    t.equal(splits, 19_900)
+    t.same(wrong, [])
+  })
+
+  await t.test(`6455-6.2-stream-parsing: 200 bytes from a ${from} in one, and byte by byte`, async (t) => {
+    t.same(new Endpoint({ from, maxMessageSize: limit }).feed([bytes]).events, expected)
+    t.same(new Endpoint({ from, maxMessageSize: limit }).feed(byteByByte(bytes)).events, expected)
+    const gaps = byteByByte(bytes).flatMap((byte) => [Buffer.alloc(0), byte])
+    t.same(
+      new Endpoint({ from, maxMessageSize: limit }).feed(gaps).events,
+      expected,
+      'with empty chunks between',
+    )
+  })
+
+  await t.test(`6455-6.2-stream-parsing: held after every event, from a ${from}`, async (t) => {
+    for (let cut = 0; cut < bytes.length; cut++) {
+      const endpoint = new Endpoint({ from, maxMessageSize: limit })
+      let held = false
+      endpoint.hook = () => {
+        endpoint.decoder.hold()
+        held = true
+      }
+      endpoint.feed([bytes.subarray(0, cut), bytes.subarray(cut)])
+      while (held) {
+        held = false
+        endpoint.decoder.resume()
+      }
+      if (endpoint.events.join() !== expected.join()) t.same(endpoint.events, expected, `cut at ${cut}`)
+    }
+  })
+}
+
+await t.test(
+  '6455-5.4-fragments-joined, 6455-5.4-control-interleaved: pieces and control frames in order',
+  async (t) => {
+    const calls = new Calls(fromServer)
+    calls.decoder.push(hex('0103 48656c 8901 21 8002 6c6f'))
+    t.same(calls.lines, ['data 1 Hel', 'control 9 !', 'data 1 lo.'])
+  },
+)
+
+await t.test('6455-5.4-type-from-first: a continuation has the opcode of the first frame', async (t) => {
+  t.same(events(fromServer, '0201 61 8001 62 0101 63 8001 64 8201 65'), [
+    'binary 6162',
+    'text 6364',
+    'binary 65',
+  ])
+})
+
+await t.test(
+  '6455-6.2-empty-message, 6455-5.4-empty-fragments: an empty frame is one empty piece',
+  async (t) => {
+    for (const chunks of [[hex('8100 0200 0000 8000')], byteByByte(hex('8100 0200 0000 8000'))]) {
+      const calls = new Calls(fromServer)
+      for (const chunk of chunks) calls.decoder.push(Buffer.from(chunk))
+      t.same(calls.lines, ['data 1 .', 'data 2 ', 'data 2 ', 'data 2 .'])
+    }
+  },
+)
+
+await t.test('RFC 6455 5.2: a frame that is not empty has no empty piece, wherever it is cut', async (t) => {
+  const calls = new Calls(fromServer)
+  for (const byte of byteByByte(hex('8202 6162 8203 636465'))) calls.decoder.push(Buffer.from(byte))
+  t.same(calls.lines, ['data 2 a', 'data 2 b.', 'data 2 c', 'data 2 d', 'data 2 e.'])
+})
+
+await t.test(
+  '6455-5.3-unmask: payloads are unmasked where they lie and handed on without a copy',
+  async (t) => {
+    const masked = new Calls(fromClient)
+    const chunk = encodeFrame({ opcode: Opcode.text, payload: 'Hello', maskKey: 0x37fa213d })
+    masked.decoder.push(chunk)
+    t.equal(masked.chunks[0], chunk)
+    t.equal(chunk.toString('latin1', 6), 'Hello')
+
+    const plain = new Calls(fromServer)
+    const bytes = hex('8205 48656c6c6f 8902 6869')
+    plain.decoder.push(bytes)
+    t.equal(plain.chunks[0], bytes)
+    t.equal(plain.chunks[1]?.buffer, bytes.buffer, 'a control frame that is whole is a view')
+    t.equal(bytes.toString('hex'), '820548656c6c6f89026869', 'what a server sends is not touched')
+  },
+)
+
+await t.test('6455-6.2-stream-parsing: a control frame that was cut is memory of its own', async (t) => {
+  const calls = new Calls(fromClient)
+  const frame = encodeFrame({ opcode: Opcode.ping, payload: 'x'.repeat(125), maskKey: 0x01020304 })
+  const chunks = [frame.subarray(0, 9), frame.subarray(9, 60), frame.subarray(60)].map((chunk) =>
+    Buffer.from(chunk),
+  )
+  for (const chunk of chunks) {
+    calls.decoder.push(chunk)
+    chunk.fill(0)
+  }
+  calls.decoder.push(encodeFrame({ opcode: Opcode.ping, payload: 'second', maskKey: 0x05060708 }))
+  t.same(calls.lines, [`control 9 ${'x'.repeat(125)}`, 'control 9 second'])
+  t.equal(calls.chunks[0]?.length, 125)
+})
+
+await t.test(
+  '6455-5.2-reserved-control-opcode and the like: decided at the second byte, whatever length is claimed',
+  async (t) => {
+    const cases: [string, string][] = [
+      ...[3, 4, 5, 6, 7].map((opcode): [string, string] => [`8${opcode} ff`, 'reserved-opcode']),
+      ...['b', 'c', 'd', 'e', 'f'].map((opcode): [string, string] => [`8${opcode} 80`, 'reserved-opcode']),
+      ['91 ff', 'reserved-bit'],
+      ['a2 ff', 'reserved-bit'],
+      ['c1 ff', 'reserved-bit'],
+      ['c9 80', 'reserved-bit'],
+      ['09 80', 'fragmented-control'],
+      ['88 fe', 'long-control'],
+      ['8a ff', 'long-control'],
+      ['80 ff', 'orphan-continuation'],
+      ['81 7f', 'missing-mask'],
+    ]
+    for (const [bytes, name] of cases) {
+      t.same(events(fromClient, bytes), [`fail 1002 ${name}`], bytes)
+      t.same(events(fromClient, ...bytes.split(' ')), [`fail 1002 ${name}`], `${bytes} byte by byte`)
+    }
+    t.same(events(fromServer, '81 80'), ['fail 1002 unexpected-mask'])
+    t.same(events(fromServer, '01 00 82 7f'), ['fail 1002 nested-message'])
+  },
+)
+
+await t.test(
+  '6455-5.2-len-minimal: a longer form than needed is refused, at the end of the length',
+  async (t) => {
+    const cases = [
+      '827e 0000',
+      '827e 007d',
+      '827f 0000000000000000',
+      '827f 000000000000007e',
+      '827f 000000000000ffff',
+    ]
+    for (const bytes of cases) {
+      const last = bytes.length - 2
+      t.same(events(fromServer, bytes), ['fail 1002 length-not-minimal'], bytes)
+      t.same(events(fromServer, bytes.slice(0, last)), [], `${bytes} short of a byte`)
+      t.same(events(fromServer, bytes.slice(0, last), bytes.slice(last)), ['fail 1002 length-not-minimal'])
+    }
+    t.same(
+      events(fromServer, '827e 007e' + '61'.repeat(126)),
+      ['binary ' + '61'.repeat(126)],
+      'the shortest is not',
+    )
+    t.same(events(fromServer, '827f 0000000000010000' + '61'.repeat(65536)), ['binary ' + '61'.repeat(65536)])
+  },
+)
+
+await t.test('6455-5.2-len64-msb: the top bit is refused, be the message limit what it may', async (t) => {
+  for (const maxMessageSize of [0, 10, limit, Infinity]) {
+    for (const bytes of ['827f 8000000000000000', '827f ffffffffffffffff', '827f 8000000000000005']) {
+      t.same(events({ from: 'server', maxMessageSize }, bytes), ['fail 1002 length-top-bit'])
+    }
+  }
+})
+
+await t.test(
+  '6455-10.4-frame-limit: a length over the limit is refused with its header, before the key',
+  async (t) => {
+    const options: DecoderOptions = { from: 'client', maxMessageSize: 1 << 20 }
+    const lengths = [(1 << 20) + 1, 90 << 20, 2 ** 31, 2 ** 32, 2 ** 32 + 3, 2 ** 53 - 1]
+    for (const length of lengths) {
+      const header = Buffer.alloc(14)
+      writeHeader(header, 0, 0x82, length, 0)
+      t.same(
+        new Endpoint(options).feed([header.subarray(0, 10)]).events,
+        ['fail 1009 message-too-big'],
+        `${length}`,
+      )
+      t.same(new Endpoint(options).feed([header.subarray(0, 9)]).events, [], `${length} short of a byte`)
+    }
+    for (const bytes of ['0020000000000000', '0020000000000001', '4000000000000000', '7fffffffffffffff']) {
+      t.same(events(options, '82ff' + bytes), ['fail 1009 message-too-big'], bytes)
+    }
+  },
+)
+
+await t.test(
+  '6455-5.2-len64-beyond-2-53: a length that no number holds is over every limit that one does',
+  async (t) => {
+    for (const bytes of ['0020000000000000', '0020000000000001', '7fffffffffffffff']) {
+      t.same(events(fromServer, '827f' + bytes), ['fail 1009 message-too-big'], bytes)
+    }
+    const unlimited = new Endpoint({ from: 'server', maxMessageSize: Infinity }).feed([
+      hex('827f 0020000000000001 616263'),
+    ])
+    t.same(unlimited.events, [])
+    t.equal(unlimited.partial, '616263', 'without a limit its bytes pass as they come')
+    const largest = new Endpoint(fromServer).feed([hex('827f 001fffffffffffff 61'), hex('62')])
+    t.same([largest.events, largest.partial], [[], '6162'])
+  },
+)
+
+await t.test('6455-10.4-message-limit: the header that crosses the limit is refused', async (t) => {
+  const options: DecoderOptions = { from: 'server', maxMessageSize: 10 }
+  t.same(events(options, '820a' + '61'.repeat(10)), ['binary ' + '61'.repeat(10)], 'the limit itself passes')
+  t.same(events(options, '820b'), ['fail 1009 message-too-big'])
+  t.same(events(options, '0206 616161616161 0003 626262 8001 63'), ['binary 61616161616162626263'])
+  t.same(events(options, '0206 616161616161 0003 626262 8002'), ['fail 1009 message-too-big'])
+  t.same(events(options, '0206 616161616161 8006'), ['fail 1009 message-too-big'])
+  t.same(events({ from: 'server', maxMessageSize: 0 }, '8200 8201'), ['binary', 'fail 1009 message-too-big'])
+})
+
+await t.test('6455-10.4-message-limit: it counts one message, and no control frames', async (t) => {
+  const options: DecoderOptions = { from: 'server', maxMessageSize: 4 }
+  t.same(events(options, '0203 616161 8001 62 8204 63636363 0202 6464 8002 6565'), [
+    'binary 61616162',
+    'binary 63636363',
+    'binary 64646565',
+  ])
+  t.same(events(options, '0203 616161 8906 717171717171 8001 62'), ['ping 717171717171', 'binary 61616162'])
+})
+
+await t.test('6455-7.1.7-no-data-after-fail: one violation, and nothing after it', async (t) => {
+  const calls = new Calls(fromServer)
+  calls.decoder.push(hex('8101 61 8301 62 8101 63'))
+  calls.decoder.push(hex('8101 64 ff'))
+  calls.decoder.resume()
+  t.same(calls.lines, ['data 1 a.', 'violation reserved-opcode'])
+})
+
+await t.test('RFC 7692 6: RSV1 may stand on the first frame of a message where it is allowed', async (t) => {
+  const options: DecoderOptions = { from: 'server', maxMessageSize: limit, rsv1Allowed: true }
+  t.same(events(options, 'c102 c107 8102 6869 4201 00 8001 01'), [
+    'rsv1 text c107',
+    'text 6869',
+    'rsv1 binary 0001',
+  ])
+  t.same(events(options, 'c9 00'), ['fail 1002 reserved-bit'], '7692-6-rsv1-control')
+  t.same(events(options, '4101 00 c0 01'), ['fail 1002 reserved-bit'], '7692-6-rsv1-continuation')
+  t.same(events(options, 'a1 00'), ['fail 1002 reserved-bit'], 'RSV2')
+  t.same(
+    events({ ...options, rsv1Allowed: false }, 'c1 00'),
+    ['fail 1002 reserved-bit'],
+    '6455-5.8-negotiate-first',
+  )
+  t.same(events(fromServer, 'c1 00'), ['fail 1002 reserved-bit'])
+})
+
+await t.test('RFC 7692 6: rsv1 is that of the first frame throughout the message', async (t) => {
+  const calls = new Calls({ from: 'server', maxMessageSize: limit, rsv1Allowed: true })
+  const seen: string[] = []
+  calls.hook = (line) => seen.push(`${line} ${calls.decoder.rsv1}`)
+  calls.decoder.push(hex('4101 61 8900 0001 62 8001 63 8101 64 c201 65'))
+  t.same(seen, [
+    'data 1 a true',
+    'control 9  true',
+    'data 1 b true',
+    'data 1 c. true',
+    'data 1 d. false',
+    'data 2 e. true',
+  ])
+})
+
+await t.test('frames counts what has ended, control frames too, and the one under way not', async (t) => {
+  const calls = new Calls(fromServer)
+  const seen: number[] = []
+  calls.hook = () => seen.push(calls.decoder.frames)
+  const counts = byteByByte(hex('0102 6162 8900 8000 8a01 63 827e')).map((byte) => {
+    calls.decoder.push(Buffer.from(byte))
+    return calls.decoder.frames
+  })
+  t.same(counts, [0, 0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 4])
+  t.same(seen, [0, 1, 2, 3, 4], 'a frame has ended when its last piece is handed on')
+})
+
+await t.test('unfinished from the first byte of a frame to the last of its message', async (t) => {
+  const decoder = new Calls(fromServer).decoder
+  t.equal(decoder.unfinished, false)
+  const states = byteByByte(hex('0102 6162 8901 21 8000 8a01 63 827e 0080')).map((byte) => {
+    decoder.push(Buffer.from(byte))
+    return decoder.unfinished ? 1 : 0
+  })
+  t.same(states, [1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0, 1, 1, 1, 1])
+  decoder.push(Buffer.alloc(127))
+  t.equal(decoder.unfinished, true)
+  decoder.push(Buffer.alloc(1))
+  t.equal(decoder.unfinished, false)
+})
+
+await t.test('hold from the sink: the frame after it waits for resume', async (t) => {
+  const calls = new Calls(fromServer)
+  calls.hook = () => calls.decoder.hold()
+  calls.decoder.push(hex('8101 61 8901 62 8201 63'))
+  t.same(calls.lines, ['data 1 a.'])
+  t.equal(calls.decoder.unfinished, false, 'what is held has not begun')
+  calls.decoder.push(hex('8101'))
+  calls.decoder.push(hex('64'))
+  t.same(calls.lines, ['data 1 a.'], 'what comes while held is kept')
+  const [held] = calls.lines
+  calls.decoder.resume()
+  t.same(calls.lines, [held, 'control 9 b'], 'the sink holds again')
+  calls.hook = undefined
+  calls.decoder.resume()
+  t.same(calls.lines, ['data 1 a.', 'control 9 b', 'data 2 c.', 'data 1 d.'])
+  calls.decoder.push(hex('8101 65'))
+  t.equal(calls.lines.length, 5)
+})
+
+await t.test('hold from the sink at the end of a chunk: the next chunk waits', async (t) => {
+  const calls = new Calls(fromServer)
+  calls.hook = () => calls.decoder.hold()
+  calls.decoder.push(hex('8101 61'))
+  calls.decoder.push(hex('8101 62'))
+  t.same(calls.lines, ['data 1 a.'])
+  calls.decoder.resume()
+  t.same(calls.lines, ['data 1 a.', 'data 1 b.'])
+})
+
+await t.test(
+  'hold from outside: between chunks, inside a header, a payload and a control frame',
+  async (t) => {
+    const bytes = encodeFrame({ opcode: Opcode.ping, payload: 'some ping', maskKey: 0x01020304 })
+    const frames = Buffer.concat([
+      bytes,
+      encodeFrame({ opcode: Opcode.text, payload: 'a text', maskKey: 0x05060708 }),
+      bytes,
+    ])
+    for (let cut = 0; cut <= frames.length; cut++) {
+      const calls = new Calls(fromClient)
+      calls.decoder.push(Buffer.from(frames.subarray(0, cut)))
+      const before = calls.lines.length
+      calls.decoder.hold()
+      calls.decoder.push(Buffer.from(frames.subarray(cut)))
+      t.equal(calls.lines.length, before)
+      calls.decoder.resume()
+      const text = calls.lines
+        .filter((line) => line.startsWith('data'))
+        .map((line) => line.slice('data 1 '.length))
+      t.equal(text.join(''), 'a text.')
+      t.same(
+        calls.lines.filter((line) => line.startsWith('control')),
+        ['control 9 some ping', 'control 9 some ping'],
+      )
+    }
+  },
+)
+
+await t.test('resume without hold, and resume with nothing kept, change nothing', async (t) => {
+  const calls = new Calls(fromServer)
+  calls.decoder.resume()
+  calls.decoder.push(hex('8101'))
+  calls.decoder.resume()
+  calls.decoder.push(hex('61'))
+  calls.decoder.hold()
+  calls.decoder.resume()
+  calls.decoder.resume()
+  calls.decoder.push(hex('8101 62'))
+  t.same(calls.lines, ['data 1 a.', 'data 1 b.'])
+})
+
+await t.test('resume from the sink goes on with the frame after this one', async (t) => {
+  const calls = new Calls(fromServer)
+  const depth: string[] = []
+  calls.hook = (line) => {
+    depth.push(`in ${line}`)
+    calls.decoder.hold()
+    calls.decoder.resume()
+    depth.push('out')
+  }
+  calls.decoder.push(hex('8101 61 8101 62'))
+  t.same(depth, ['in data 1 a.', 'out', 'in data 1 b.', 'out'], 'no call inside a call')
+})
+
+await t.test(
+  'push from the sink: decoded after what is left of the chunk, not inside the call',
+  async (t) => {
+    for (const bytes of ['8101 61 8101 62', '8101 61']) {
+      const calls = new Calls(fromServer)
+      let inside = false
+      calls.hook = (line) => {
+        t.equal(inside, false)
+        inside = true
+        if (line === 'data 1 a.') {
+          calls.decoder.push(hex('8101 63 81'))
+          calls.decoder.push(hex('01 64'))
+        }
+        inside = false
+      }
+      calls.decoder.push(hex(bytes))
+      const left = bytes.endsWith('62') ? ['data 1 b.'] : []
+      t.same(calls.lines, ['data 1 a.', ...left, 'data 1 c.', 'data 1 d.'])
+    }
+  },
+)
+
+await t.test('push and hold from the sink: both wait, in order', async (t) => {
+  for (const bytes of ['8101 61 8101 62', '8101 61']) {
+    const calls = new Calls(fromServer)
+    calls.hook = (line) => {
+      if (line !== 'data 1 a.') return
+      calls.decoder.push(hex('8101 63'))
+      calls.decoder.hold()
+      calls.decoder.push(hex('8101 64'))
+    }
+    calls.decoder.push(hex(bytes))
+    t.same(calls.lines, ['data 1 a.'])
+    calls.decoder.push(hex('8101 65'))
+    calls.decoder.resume()
+    const left = bytes.endsWith('62') ? ['data 1 b.'] : []
+    t.same(calls.lines, ['data 1 a.', ...left, 'data 1 c.', 'data 1 d.', 'data 1 e.'])
+  }
+})
+
+await t.test(
+  'stop from the sink: nothing follows, of this chunk, of what is held or of later ones',
+  async (t) => {
+    for (const stopAt of ['data 1 a.', 'control 9 b', 'data 2 c']) {
+      const calls = new Calls(fromServer)
+      calls.hook = (line) => {
+        if (line === stopAt) calls.decoder.stop()
+      }
+      calls.decoder.push(hex('8101 61 8901 62 0201 63 8001 64'))
+      calls.decoder.push(hex('8101 65'))
+      calls.decoder.resume()
+      t.equal(calls.lines.at(-1), stopAt)
+    }
+  },
+)
+
+await t.test('stop from the sink after push and hold: what they kept is gone', async (t) => {
+  const calls = new Calls(fromServer)
+  calls.hook = () => {
+    calls.decoder.push(hex('8101 62'))
+    calls.decoder.hold()
+    calls.decoder.stop()
+  }
+  calls.decoder.push(hex('8101 61 8101 63'))
+  calls.decoder.push(hex('8101 64'))
+  calls.decoder.resume()
+  t.same(calls.lines, ['data 1 a.'])
+})
+
+await t.test('stop from outside: what is held is gone', async (t) => {
+  const calls = new Calls(fromServer)
+  calls.decoder.hold()
+  calls.decoder.push(hex('8101 61'))
+  calls.decoder.stop()
+  calls.decoder.resume()
+  calls.decoder.push(hex('8101 62'))
+  t.same(calls.lines, [])
+})
+
+await t.test('stop inside a frame: its rest is ignored', async (t) => {
+  const calls = new Calls(fromServer)
+  calls.decoder.push(hex('8903 61'))
+  calls.decoder.stop()
+  calls.decoder.push(hex('6263'))
+  t.same(calls.lines, [])
+})
+
+await t.test(
+  '6455-7.1.7-no-data-after-fail: a violation that was held back comes after resume',
+  async (t) => {
+    const calls = new Calls(fromServer)
+    calls.hook = (line) => {
+      if (line === 'data 1 a.') calls.decoder.hold()
+    }
+    calls.decoder.push(hex('8101 61 8300'))
+    t.same(calls.lines, ['data 1 a.'])
+    calls.decoder.resume()
+    t.same(calls.lines, ['data 1 a.', 'violation reserved-opcode'])
+  },
+)
+
+await t.test('two decoders do not share anything', async (t) => {
+  const one = new Calls(fromServer)
+  const two = new Calls(fromServer)
+  one.decoder.push(hex('0102 61'))
+  two.decoder.push(hex('8204 62'))
+  one.decoder.push(hex('62 80'))
+  two.decoder.push(hex('6363'))
+  one.decoder.push(hex('01 63'))
+  two.decoder.push(hex('64'))
+  t.same(one.lines, ['data 1 a', 'data 1 b', 'data 1 c.'])
+  t.same(two.lines, ['data 2 b', 'data 2 cc', 'data 2 d.'])
+})
+
+/** Whole messages with control frames among their fragments, and the events they must give. */
+const anyConversation = fc
+  .array(
+    fc.record({
+      text: fc.boolean(),
+      parts: fc.array(fc.string({ maxLength: 200 }), { minLength: 1, maxLength: 4 }),
+      ping: fc.option(fc.uint8Array({ maxLength: 125 })),
+    }),
+    { maxLength: 6 },
+  )
+  .chain((messages) =>
+    fc.record({ messages: fc.constant(messages), key: fc.option(fc.integer({ max: 0xffffffff })) }),
+  )
+  .map(({ messages, key }) => {
+    const frames: Buffer[] = []
+    const expected: string[] = []
+    for (const { text, parts, ping } of messages) {
+      for (const [index, payload] of parts.entries()) {
+        const opcode = index > 0 ? Opcode.continuation : text ? Opcode.text : Opcode.binary
+        const fin = index === parts.length - 1
+        if (ping !== null && fin) {
+          frames.push(encodeFrame({ opcode: Opcode.ping, payload: ping, maskKey: key ?? undefined }))
+          expected.push(`ping ${Buffer.from(ping).toString('hex')}`.trimEnd())
+        }
+        frames.push(encodeFrame({ opcode, payload, fin, maskKey: key ?? undefined }))
+      }
+      expected.push(`${text ? 'text' : 'binary'} ${Buffer.from(parts.join('')).toString('hex')}`.trimEnd())
+    }
+    const from: 'client' | 'server' = key === null ? 'server' : 'client'
+    return { from, frames: frames.length, bytes: Buffer.concat(frames), expected }
+  })
+
+await testProperty(
+  t,
+  '6455-6.2-stream-parsing, 6455-5.4-no-frame-boundary-meaning: any messages in any cuts',
+  fc.property(
+    anyConversation,
+    fc.array(fc.nat(10_000), { maxLength: 12 }),
+    ({ from, frames, bytes, expected }, places) => {
+      const cuts = [
+        0,
+        ...places.map((place) => place % (bytes.length + 1)).toSorted((a, b) => a - b),
+        bytes.length,
+      ]
+      const chunks = cuts.slice(1).map((cut, index) => bytes.subarray(cuts[index], cut))
+      const endpoint = new Endpoint({ from, maxMessageSize: limit }).feed(chunks)
+      return (
+        endpoint.events.join('\n') === expected.join('\n') &&
+        endpoint.decoder.frames === frames &&
+        !endpoint.decoder.unfinished
+      )
+    },
+  ),
+  500,
+)
+
+await testProperty(
+  t,
+  '6455-6.2-stream-parsing: any bytes give the same in any cuts, held or not',
+  fc.property(
+    fc.constantFrom('client', 'server'),
+    fc.array(
+      fc.oneof(
+        fc.uint8Array({ maxLength: 8 }),
+        fc.constantFrom(hex('0181'), hex('8980'), hex('8100'), hex('0202'), hex('8001')),
+      ),
+      { maxLength: 12 },
+    ),
+    fc.array(fc.nat(10_000), { maxLength: 8 }),
+    fc.boolean(),
+    (from, parts, places, holding) => {
+      const bytes = Buffer.concat(parts)
+      const options: DecoderOptions = { from, maxMessageSize: 1000 }
+      const whole = new Endpoint(options).feed([bytes])
+      const cuts = [
+        0,
+        ...places.map((place) => place % (bytes.length + 1)).toSorted((a, b) => a - b),
+        bytes.length,
+      ]
+      const endpoint = new Endpoint(options)
+      if (holding) endpoint.hook = () => endpoint.decoder.hold()
+      endpoint.feed(cuts.slice(1).map((cut, index) => bytes.subarray(cuts[index], cut)))
+      for (let count = 0; count <= bytes.length; count++) endpoint.decoder.resume()
+      return endpoint.events.join('\n') === whole.events.join('\n') && endpoint.partial === whole.partial
+    },
+  ),
+  1000,
+)

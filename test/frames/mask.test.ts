@@ -1,0 +1,112 @@
+import t from 'tap'
+import { Buffer } from 'node:buffer'
+import * as fc from 'fast-check'
+import { mask } from '../../frames/mask.ts'
+import { testProperty } from './property.ts'
+
+const keys = [0, 1, 0x37fa213d, 0x80000001, 0xff000000, 0xffffffff, -2]
+
+/** RFC 6455 section 5.3 to the letter, for a payload from byte `from` on. */
+function plain(bytes: Uint8Array, key: number, from = 0): Uint8Array {
+  const octets = [(key >>> 24) & 0xff, (key >>> 16) & 0xff, (key >>> 8) & 0xff, key & 0xff]
+  return bytes.map((byte, index) => byte ^ octets[(from + index) % 4]!)
+}
+
+/** Bytes that begin at the given place of an aligned block, with other bytes around them. */
+function place(length: number, alignment: number): Uint8Array {
+  const block = new Uint8Array(new ArrayBuffer(length + alignment + 16))
+  for (let at = 0; at < block.length; at++) block[at] = (at * 31 + 7) & 0xff
+  return block
+}
+
+await t.test('6455-5.3-mask-algorithm: the example of the RFC', async (t) => {
+  const bytes = Buffer.from('Hello')
+  mask(bytes, 0, bytes.length, 0x37fa213d)
+  t.equal(bytes.toString('hex'), '7f9f4d5158')
+  mask(bytes, 0, bytes.length, 0x37fa213d)
+  t.equal(bytes.toString(), 'Hello', '6455-5.3-unmask: the same again unmasks')
+})
+
+await t.test(
+  '6455-5.3-mask-algorithm: lengths 0 to 300 at alignments 0 to 7, and nothing around them',
+  async (t) => {
+    for (const key of keys) {
+      const wrong: string[] = []
+      for (let alignment = 0; alignment < 8; alignment++) {
+        for (let length = 0; length <= 300; length++) {
+          const block = place(length, alignment)
+          const wanted = Uint8Array.from(block)
+          wanted.set(plain(block.subarray(alignment, alignment + length), key), alignment)
+          const next = mask(block, alignment, alignment + length, key)
+          const probe = new Uint8Array(4)
+          mask(probe, 0, 4, next)
+          if (Buffer.compare(block, wanted) !== 0) wrong.push(`bytes ${length}@${alignment}`)
+          if (Buffer.compare(probe, plain(new Uint8Array(4), key, length)) !== 0)
+            wrong.push(`key ${length}@${alignment}`)
+        }
+      }
+      t.same(wrong, [], `key ${key}`)
+    }
+  },
+)
+
+await t.test('6455-5.3-unmask: the start counts from the view, not from its memory', async (t) => {
+  const wrong: string[] = []
+  for (let offset = 0; offset < 8; offset++) {
+    for (let start = 0; start < 8; start++) {
+      const block = place(200 + start, offset)
+      const wanted = plain(block.subarray(offset + start, offset + start + 180), 0x01020304)
+      const view = block.subarray(offset)
+      mask(view, start, start + 180, 0x01020304)
+      if (Buffer.compare(view.subarray(start, start + 180), wanted) !== 0) wrong.push(`${offset}+${start}`)
+    }
+  }
+  t.same(wrong, [])
+})
+
+await t.test('6455-5.3-unmask: the key is carried over every cut in two', async (t) => {
+  const wrong: string[] = []
+  for (let alignment = 0; alignment < 4; alignment++) {
+    for (const length of [1, 7, 64, 131, 300]) {
+      for (let cut = 0; cut <= length; cut++) {
+        const block = place(length, alignment)
+        const wanted = plain(block.subarray(alignment, alignment + length), 0xa1b2c3d4)
+        const key = mask(block, alignment, alignment + cut, 0xa1b2c3d4)
+        mask(block, alignment + cut, alignment + length, key)
+        if (Buffer.compare(block.subarray(alignment, alignment + length), wanted) !== 0) {
+          wrong.push(`${cut} of ${length}@${alignment}`)
+        }
+      }
+    }
+  }
+  t.same(wrong, [])
+})
+
+await testProperty(
+  t,
+  '6455-5.3-unmask: any number of pieces is masked as the whole is',
+  fc.property(
+    fc.integer({ min: -0x80000000, max: 0xffffffff }),
+    fc.array(fc.uint8Array({ maxLength: 400 }), { maxLength: 8 }),
+    fc.nat(7),
+    (key, pieces, alignment) => {
+      const whole = Buffer.concat(pieces)
+      const wanted = plain(whole, key)
+      const bytes = Buffer.concat([new Uint8Array(alignment), whole]).subarray(alignment)
+      let at = 0
+      let rolling = key
+      for (const piece of pieces) {
+        rolling = mask(bytes, at, at + piece.length, rolling)
+        at += piece.length
+      }
+      return bytes.equals(wanted)
+    },
+  ),
+)
+
+await t.test('6455-5.3-unmask: a megabyte', async (t) => {
+  const bytes = Buffer.alloc(1 << 20, 'farewell')
+  const wanted = plain(bytes, 0xdeadbeef)
+  mask(bytes, 0, bytes.length, 0xdeadbeef)
+  t.ok(bytes.equals(wanted))
+})
