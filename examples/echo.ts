@@ -10,7 +10,9 @@ server.on('connection', async (connection) => {
 
 const client = await connect(`ws://localhost:${port}`)
 for (const word of ['one', 'two', 'three']) client.send(word)
-const closing = client.close(1000, 'bye') // goes out behind the words, and what is on its way still arrives
-for await (const message of client) console.log(message)
-console.log(await closing)
+for await (const message of client) {
+  console.log(message)
+  if (message === 'three') void client.close(1000, 'bye') // ends the loop, too
+}
+console.log(await client.closed)
 await server.close()

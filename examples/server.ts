@@ -50,7 +50,7 @@ export async function startDemo(options: DemoOptions = {}): Promise<Demo> {
   let lastId = 0
   let closing: Promise<void> | undefined
 
-  sockets.on('connection', async (connection) => {
+  sockets.on('connection', (connection) => {
     const id = ++lastId
     const note = (text: string) => log(`Connection ${id}: ${text}`)
     clients.set(id, connection)
@@ -68,14 +68,15 @@ export async function startDemo(options: DemoOptions = {}): Promise<Demo> {
       note(`closed: ${describeClose(info)}`)
     })
 
-    for await (const message of connection) {
+    connection.on('message', (message) => {
       const type = typeof message === 'string' ? 'text' : 'binary'
       note(`received ${type} (${Buffer.byteLength(message)} bytes)`)
-      if (obey(message, id)) continue
+      if (obey(message, id)) return
       note('echoing')
       // A client that does not read what it asked for is not read from either.
-      if (!connection.send(message)) await connection.drained()
-    }
+      if (!connection.send(message)) connection.pause()
+    })
+    connection.on('drain', () => connection.resume())
   })
 
   /** `/who` and `/to 3 hello` are for the server; everything else is echoed. */

@@ -8,7 +8,7 @@ const server = new WebSocketServer({ port })
 server.on('connection', async (connection) => {
   for await (const question of connection) {
     await sleep(question.includes('slow') ? 300 : 0)
-    connection.send(`${question}, answered`)
+    connection.send(`${String(question)}, answered`)
   }
 })
 

@@ -1,5 +1,6 @@
 /** The errors that a caller can meet. The peer's fault is never thrown: it comes in a rejection or in `CloseInfo`. */
 import { Buffer } from 'node:buffer'
+import { inspect } from 'node:util'
 import type { Violation, ViolationName } from '../frames/violation.ts'
 import { type CloseInfo, describeClose } from './close-info.ts'
 
@@ -53,4 +54,9 @@ export class HandshakeError extends Error {
     this.headers = answer.headers ?? {}
     this.body = answer.body ?? Buffer.alloc(0)
   }
+}
+
+/** What was thrown, as an Error. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`a handler threw ${inspect(thrown)}`)
 }

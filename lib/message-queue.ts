@@ -1,7 +1,7 @@
 /** Messages that have come and that nobody has taken yet, and those who wait for one. Never both. */
 import { Buffer } from 'node:buffer'
 import type { Message } from './receiver.ts'
-import { type Wait, wait } from './wait.ts'
+import { Waits } from './waits.ts'
 
 /** Bytes of text and data that the queue holds before it counts as full. */
 const maxQueuedBytes = 1024 * 1024
@@ -10,7 +10,7 @@ export class MessageQueue {
   readonly #maxMessages: number
   readonly #messages: Message[] = []
   #bytes = 0
-  readonly #waits = new Set<Wait<Message>>()
+  readonly #waits = new Waits<Message>()
 
   constructor(maxMessages: number) {
     this.#maxMessages = maxMessages
@@ -27,12 +27,7 @@ export class MessageQueue {
 
   /** Gives the message to whoever has waited longest; false when nobody waits. */
   handOver(message: Message): boolean {
-    for (const end of this.#waits) {
-      this.#waits.delete(end)
-      end.resolve(message)
-      return true
-    }
-    return false
+    return this.#waits.resolveNext(message)
   }
 
   push(message: Message): void {
@@ -51,17 +46,12 @@ export class MessageQueue {
 
   /** Waits for the next message that is handed over. */
   wait(signal: AbortSignal | undefined): Promise<Message> {
-    return wait<Message>(
-      signal,
-      (end) => this.#waits.add(end),
-      (end) => this.#waits.delete(end),
-    )
+    return this.#waits.add(signal)
   }
 
   /** Tells those who wait that nothing more will come. */
   rejectWaits(reason: Error): void {
-    for (const end of this.#waits) end.reject(reason)
-    this.#waits.clear()
+    this.#waits.rejectAll(reason)
   }
 
   clear(): void {

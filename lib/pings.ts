@@ -1,14 +1,15 @@
 /** Pings of ours that wait for their Pong: RFC 6455 sections 5.5.2 and 5.5.3. */
 import { Buffer } from 'node:buffer'
-import { type Wait, wait } from './wait.ts'
+import { Waits } from './waits.ts'
 
 interface SentPing {
   readonly payload: Buffer
   readonly sentAt: number
-  readonly end: Wait<number>
+  readonly answered: Promise<number>
 }
 
 export class Pings {
+  readonly #waits = new Waits<number>()
   #sent: SentPing[] = []
   #count = 0
 
@@ -21,20 +22,21 @@ export class Pings {
 
   /** Resolves with the round trip in milliseconds once a Pong answers this ping or a later one. */
   sent(payload: Buffer, now: number, signal: AbortSignal | undefined): Promise<number> {
-    return wait<number>(
-      signal,
-      (end) => this.#sent.push({ payload, sentAt: now, end }),
-      (end) => (this.#sent = this.#sent.filter((ping) => ping.end !== end)),
-    )
+    const answered = this.#waits.add(signal)
+    this.#sent = this.#sent.filter((ping) => this.#waits.has(ping.answered))
+    this.#sent.push({ payload, sentAt: now, answered })
+    return answered
   }
 
-  /** A Pong also answers the pings before the one it repeats (5.5.3); one that repeats none is unsolicited. */
+  /** A Pong also answers the pings before the one that it repeats (5.5.3); one that repeats none is unsolicited. */
   pong(payload: Buffer, now: number): void {
     const index = this.#sent.findIndex((ping) => ping.payload.equals(payload))
-    for (const ping of this.#sent.splice(0, index + 1)) ping.end.resolve(now - ping.sentAt)
+    for (const { answered, sentAt } of this.#sent.splice(0, index + 1))
+      this.#waits.resolve(answered, now - sentAt)
   }
 
   rejectAll(reason: Error): void {
-    for (const ping of this.#sent.splice(0)) ping.end.reject(reason)
+    this.#sent = []
+    this.#waits.rejectAll(reason)
   }
 }

@@ -92,13 +92,11 @@ export class Sender {
     return this.#mustDrain
   }
 
-  /** Queues a message; false when the caller should wait for a drain. */
-  message(data: Data): boolean {
-    const payload = payloadOf(data)
-    const first = finBit | opcodeOf(data)
-    if (this.#streaming)
-      this.#putBehind(encodeFrame({ opcode: opcodeOf(data), payload, maskKey: this.#maskKeys?.next() }))
-    else this.#append(first, payload)
+  /** Queues a message, a string as text, bytes as binary; false when the caller should wait for a drain. */
+  message(payload: Uint8Array | string): boolean {
+    const opcode = opcodeOf(payload)
+    if (this.#streaming) this.#putBehind(encodeFrame({ opcode, payload, maskKey: this.#maskKeys?.next() }))
+    else this.#append(finBit | opcode, payload)
     return this.#report()
   }
 

@@ -9,7 +9,7 @@ import { encodeFrame } from '../frames/encoder.ts'
 import { Admission } from './admission.ts'
 import type { CloseInfo } from './close-info.ts'
 import { Connection, failHandler, sendFrame } from './connection.ts'
-import { HandshakeError } from './errors.ts'
+import { asError, HandshakeError } from './errors.ts'
 import { judgeRequest, upgradeRequired, writeAcceptance, writeRefusal } from './handshake.ts'
 import {
   checkServerOptions,
@@ -345,8 +345,4 @@ export class WebSocketServer<Context = undefined>
 
 function shuttingDown(): Refusal {
   return refuse(503, { body: 'the server is shutting down\n' })
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(`a handler threw ${String(error)}`)
 }

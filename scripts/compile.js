@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const out = join(root, '.build')
+// Another program may be named, with the folder that it is compiled to.
+const [project = 'tsconfig.test.json', folder = '.build'] = process.argv.slice(2)
+const out = join(root, folder)
 
 /** Runs a program of node_modules. Where it fails it has said why. */
 function run(program, ...args) {
@@ -26,7 +28,7 @@ for (const file of readdirSync(out, { recursive: true })) {
   if (source !== file && !existsSync(join(root, source))) rmSync(join(out, file))
 }
 
-// Makes .build/ a package, so that `import 'farewell'` in an example or a test means the code compiled beside it.
+// Makes it a package, so that `import 'farewell'` in an example or a test means the code compiled beside it.
 const self = {
   name: 'farewell',
   type: 'module',
@@ -34,4 +36,4 @@ const self = {
 }
 writeFileSync(join(out, 'package.json'), JSON.stringify(self, null, 2) + '\n')
 
-run('typescript/bin/tsc', '-p', 'tsconfig.test.json')
+run('typescript/bin/tsc', '-p', project)

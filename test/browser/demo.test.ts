@@ -132,9 +132,9 @@ if (chromium === undefined && process.env['CI']) {
   })
 
   await t.test('a server that is gone', async (t) => {
+    await click(tab, 'clear')
     await click(tab, 'connect')
-    await tab.until(stateIs('connecting'))
-    await tab.until(stateIs('closed'))
+    await tab.until(logged('closed', 'could not connect (1006)'))
     t.match(await tab.evaluate(`(${lastClose})`), { code: '1006', clean: 'false', by: 'nobody' })
     t.strictSame(tab.faults, [])
   })

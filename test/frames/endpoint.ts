@@ -18,7 +18,8 @@ export class Endpoint implements FrameSink {
   hook: (() => void) | undefined
   #parts: Buffer[] = []
   #utf8 = new Utf8Checker()
-  #over = false
+  /** A Close or a failure came: the decoder was stopped. */
+  over = false
 
   constructor(options: DecoderOptions) {
     this.decoder = new Decoder(this, options)
@@ -32,7 +33,7 @@ export class Endpoint implements FrameSink {
 
   /** The TCP connection has ended. */
   end(): void {
-    if (!this.#over) this.events.push('lost 1006')
+    if (!this.over) this.events.push('lost 1006')
   }
 
   /** What has come of the message under way, as hex. */
@@ -72,7 +73,7 @@ export class Endpoint implements FrameSink {
 
   #finish(event: string): void {
     this.events.push(event)
-    this.#over = true
+    this.over = true
     this.decoder.stop()
   }
 }

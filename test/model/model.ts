@@ -287,6 +287,7 @@ export class Turn {
   /** A socket was destroyed with the network up, so `resets` made a difference. */
   tore = false
   readonly broken: Invariant[] = []
+  readonly events: LifeEvent[] = []
 
   constructor(
     machine: Machine,
@@ -336,6 +337,7 @@ export class Turn {
   }
 
   fire<E extends LifeEvent>(event: E, ...detail: LifeEvents[E]): void {
+    this.events.push(event)
     const before = this.side.life
     const { life, effects } = this.machine.step(before, event, ...detail)
     this.side.life = life

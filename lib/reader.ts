@@ -1,0 +1,169 @@
+/**
+ * The one way into a connection: bytes from the socket become messages and control frames, in order. A message that
+ * nobody takes is queued; when the queue is full, or on `pause`, reading stops, and the peer feels it.
+ */
+import { Buffer } from 'node:buffer'
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { Decoder } from '../frames/decoder.ts'
+import type { ControlOpcode } from '../frames/opcode.ts'
+import type { Violation } from '../frames/violation.ts'
+import { unfinishedMessages } from './budget.ts'
+import { MessageQueue } from './message-queue.ts'
+import { type Message, Receiver } from './receiver.ts'
+
+export interface ReaderOptions {
+  /** Whose frames come. */
+  readonly from: 'client' | 'server'
+  readonly maxMessageSize: number
+  readonly maxQueuedMessages: number
+}
+
+export interface ReaderSink {
+  /** Somebody listens for messages. */
+  readonly listening: boolean
+  deliver(message: Message): void
+  control(opcode: ControlOpcode, payload: Buffer): void
+  violation(violation: Violation): void
+  /** The peer has ended TCP, and all that it sent before has been read. */
+  ended(): void
+}
+
+export class Reader {
+  readonly #socket: Duplex
+  readonly #sink: ReaderSink
+  readonly #decoder: Decoder
+  readonly #receiver: Receiver
+  readonly #queue: MessageQueue
+  /** A chunk of a net or TLS socket belongs to its reader; a chunk of somebody's Duplex may not be written to. */
+  readonly #ownsChunks: boolean
+  #paused = false
+  #discards = false
+  #stopped = false
+  #finRead = false
+
+  constructor(socket: Duplex, options: ReaderOptions, sink: ReaderSink) {
+    this.#socket = socket
+    this.#sink = sink
+    this.#ownsChunks = socket instanceof Socket
+    this.#queue = new MessageQueue(options.maxQueuedMessages)
+    this.#receiver = new Receiver(
+      {
+        message: (message) => this.#receive(message),
+        control: (opcode, payload) => sink.control(opcode, payload),
+        violation: (fault) => sink.violation(fault),
+      },
+      unfinishedMessages,
+    )
+    this.#decoder = new Decoder(this.#receiver, options)
+    unfinishedMessages.admit(options.maxMessageSize)
+  }
+
+  /** Frames that have ended. */
+  get frames(): number {
+    return this.#decoder.frames
+  }
+
+  /** A frame or a message has begun and not ended. */
+  get unfinished(): boolean {
+    return this.#decoder.unfinished
+  }
+
+  /** Reading has stopped because nobody takes what comes. */
+  get held(): boolean {
+    return !this.#stopped && !this.#discards && (this.#paused || this.#queue.full)
+  }
+
+  read(chunk: Buffer): void {
+    this.#decoder.push(this.#ownsChunks ? chunk : Buffer.from(chunk))
+    this.#regulate()
+  }
+
+  /** The socket has said its end. What it said before, and nobody has taken yet, comes first. */
+  end(): void {
+    this.#finRead = true
+    if (!this.#decoder.holding) this.#sink.ended()
+  }
+
+  pause(): void {
+    this.#paused = true
+    this.#regulate()
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.deliverQueued()
+  }
+
+  /** Reads on whatever happens: a message that finds the queue full is thrown away, so that the peer's Close is found. */
+  discard(): void {
+    this.#discards = true
+    this.#regulate()
+  }
+
+  /** Nothing that comes counts any more. The socket is still read, for only then does it tell of its end. */
+  stop(): void {
+    this.#stopped = true
+    this.#decoder.stop()
+    this.#receiver.clear()
+    this.#socket.resume()
+  }
+
+  /** The oldest message that is queued. */
+  take(): Message | undefined {
+    const message = this.#queue.shift()
+    if (message !== undefined) this.#regulate()
+    return message
+  }
+
+  /** Waits for the next message to come. */
+  wait(signal: AbortSignal | undefined): Promise<Message> {
+    return this.#queue.wait(signal)
+  }
+
+  /** Tells those who wait that nothing more will come. */
+  rejectWaits(reason: Error): void {
+    this.#queue.rejectWaits(reason)
+  }
+
+  /** Forgets what is queued. */
+  clear(): void {
+    this.#queue.clear()
+  }
+
+  /** Gives what is queued to a listener that has come since. */
+  deliverQueued(): void {
+    while (!this.#paused && this.#sink.listening) {
+      const message = this.#queue.shift()
+      if (message === undefined) break
+      this.#sink.deliver(message)
+    }
+    this.#regulate()
+  }
+
+  #receive(message: Message): void {
+    if (this.#queue.handOver(message)) return
+    if (!this.#paused && this.#queue.empty && this.#sink.listening) {
+      this.#sink.deliver(message)
+      return
+    }
+    if (this.#discards && this.#queue.full) return
+    this.#queue.push(message)
+    if (this.held) this.#decoder.hold()
+  }
+
+  /** Makes decoder and socket read, or not. */
+  #regulate(): void {
+    if (this.held) {
+      this.#decoder.hold()
+      this.#socket.pause()
+      return
+    }
+    const holding = this.#decoder.holding
+    this.#decoder.resume()
+    // What was held may have filled the queue again.
+    if (this.held) this.#socket.pause()
+    else if (this.#socket.isPaused()) this.#socket.resume()
+    if (holding && this.#finRead) this.end()
+  }
+}
