@@ -64,9 +64,7 @@ export class Admission<Context> {
     const { verify } = this.#options
     // Without `verify` the context is what its type says by default: undefined.
     if (verify === undefined) return Promise.resolve(undefined as Context)
-    const verdict = verify(request)
-    if (!(verdict instanceof Promise)) return Promise.resolve(verdict)
-
+    const verdict = Promise.resolve(verify(request))
     // Read on, up to the socket's own buffer: pipelined frames are kept, and a client that leaves is noticed.
     socket.read(0)
     return new Promise((resolve, reject) => {

@@ -12,6 +12,7 @@ import {
   lowerAscii,
   parseExtensions,
   parseTokens,
+  trim,
 } from './header-list.ts'
 import { type Refusal, refuse } from './refusal.ts'
 import { parseUrl } from './url.ts'
@@ -125,19 +126,22 @@ export function writeAcceptance(key: string, protocol: string): string {
   })
 }
 
-/** A refusal as bytes; it ends the exchange (RFC 9112 section 9.6). */
-export function writeRefusal(refusal: Refusal, method: string | undefined): Buffer {
-  const { status, headers } = refusal
-  const body = Buffer.from(refusal.body)
-  const upgrade = Object.keys(headers).some((name) => lowerAscii(name) === 'upgrade')
-  const typed = Object.keys(headers).some((name) => lowerAscii(name) === 'content-type')
-  const head = lines(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Refused'}`, {
+/** The headers of a refusal. It ends the exchange (RFC 9112 section 9.6). */
+export function refusalHeaders({ headers, body }: Refusal): Headers {
+  const given = new Set(Object.keys(headers).map(lowerAscii))
+  return {
     ...headers,
-    ...(typed ? {} : { 'Content-Type': 'text/plain; charset=utf-8' }),
-    'Content-Length': `${body.length}`,
-    Connection: upgrade ? 'Upgrade, close' : 'close', // RFC 9110 7.8
-  })
-  return Buffer.concat([Buffer.from(head, 'latin1'), method === 'HEAD' ? Buffer.alloc(0) : body])
+    ...(given.has('content-type') ? {} : { 'Content-Type': 'text/plain; charset=utf-8' }),
+    'Content-Length': `${Buffer.byteLength(body)}`,
+    Connection: given.has('upgrade') ? 'Upgrade, close' : 'close', // RFC 9110 7.8
+  }
+}
+
+/** A refusal as bytes. */
+export function writeRefusal(refusal: Refusal, method: string | undefined): Buffer {
+  const { status, body } = refusal
+  const head = lines(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Refused'}`, refusalHeaders(refusal))
+  return Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(method === 'HEAD' ? '' : body)])
 }
 
 /** The request's headers beside Host and the caller's own: section 4.1. */
@@ -226,7 +230,7 @@ class Fields {
   /** Whether a list field holds that token, in any ASCII case. */
   hasToken(name: string, token: string): boolean {
     return this.all(name).some((value) =>
-      value.split(',').some((element) => lowerAscii(element.trim()) === token),
+      value.split(',').some((element) => lowerAscii(trim(element)) === token),
     )
   }
 }

@@ -96,8 +96,8 @@ function splitOutsideQuotes(value: string, separator: string): string[] {
   return parts
 }
 
-/** Optional white space in a header is space and tab only. */
-function trim(text: string): string {
+/** Without the white space around it, which in a header is space and tab only (RFC 9110 section 5.6.3). */
+export function trim(text: string): string {
   let start = 0
   let end = text.length
   while (start < end && (text[start] === ' ' || text[start] === '\t')) start++

@@ -10,7 +10,7 @@ import { Admission } from './admission.ts'
 import type { CloseInfo } from './close-info.ts'
 import { Connection, failHandler, sendFrame } from './connection.ts'
 import { asError, HandshakeError } from './errors.ts'
-import { judgeRequest, upgradeRequired, writeAcceptance, writeRefusal } from './handshake.ts'
+import { judgeRequest, refusalHeaders, upgradeRequired, writeAcceptance, writeRefusal } from './handshake.ts'
 import {
   checkServerOptions,
   type ConnectionSettings,
@@ -66,6 +66,8 @@ export class WebSocketServer<Context = undefined>
   readonly #admission: Admission<Context>
   /** Our own HTTP server, in `port` mode. */
   readonly #http: HttpServer | undefined
+  /** It listens, or cannot: a server that is not bound yet cannot be closed. */
+  #bound: Promise<void> | undefined
   readonly #route: Route
 
   readonly #connections = new Set<Connection>()
@@ -272,8 +274,16 @@ export class WebSocketServer<Context = undefined>
       connectionsCheckingInterval: Math.min(requestCheckInterval, timeout),
     })
     http.on('request', (request, response) => this.#answer(request, response))
-    http.on('listening', () => this.#tell('listening'))
-    http.on('error', (error) => this.#tell('error', error))
+    this.#bound = new Promise((resolve) => {
+      http.on('listening', () => {
+        resolve()
+        this.#tell('listening')
+      })
+      http.on('error', (error) => {
+        resolve()
+        this.#tell('error', error)
+      })
+    })
     return http.listen(port, host)
   }
 
@@ -282,15 +292,16 @@ export class WebSocketServer<Context = undefined>
     const judged = this.#serves(request) ? judgeRequest(request) : refuse(404)
     const refusal =
       this.#closing !== undefined ? shuttingDown() : judged instanceof Refusal ? judged : upgradeRequired()
+    for (const [name, value] of Object.entries(refusalHeaders(refusal))) response.setHeader(name, value)
+    response.writeHead(refusal.status).end(refusal.body)
     request.resume()
-    response.socket?.on('error', () => {})
-    if (response.socket !== null) this.#turnAway(response.socket, writeRefusal(refusal, request.method))
   }
 
   // Closing
 
   async #close(code: number, reason: string, timeout: number): Promise<CloseCounts> {
     const http = this.#http
+    if (http?.listening === false) await this.#bound
     const portFree =
       http === undefined ? undefined : new Promise<void>((resolve) => void http.close(() => resolve()))
     this.#admission.refuseUndecided(shuttingDown())
