@@ -18,9 +18,9 @@ const frames = [
 ]
 const lib = [
   'timers',
-  'wait',
-  'url',
+  'waits',
   'mask-keys',
+  'url',
   'header-list',
   'close-info',
   'lifecycle',
@@ -34,11 +34,14 @@ const lib = [
   'peer-watch',
   'receiver',
   'message-queue',
+  'reader',
   'sender',
+  'fragment-stream',
+  'closing',
   'connection',
   'client',
-  'upgrade-router',
   'admission',
+  'upgrade-router',
   'server',
   'index',
 ]
