@@ -8,14 +8,7 @@
  */
 import { createInterface, emitKeypressEvents, type Key } from 'node:readline'
 import { parseArgs } from 'node:util'
-import {
-  type CloseInfo,
-  connect,
-  type Connection,
-  describeClose,
-  HandshakeError,
-  type Message,
-} from '../lib/index.ts'
+import { type CloseInfo, connect, type Connection, describeClose, type Message } from '../lib/index.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -42,8 +35,7 @@ async function talk(): Promise<CloseInfo | undefined> {
       ...(values.insecure ? { tls: { rejectUnauthorized: false } } : {}),
     })
   } catch (error) {
-    const status = error instanceof HandshakeError && error.status ? ` (HTTP status ${error.status})` : ''
-    say(`No connection: ${error instanceof Error ? error.message : String(error)}${status}`)
+    say(`Failed: ${error instanceof Error ? error.message : String(error)}`)
     return undefined
   }
   const connection = current

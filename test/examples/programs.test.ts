@@ -121,7 +121,7 @@ t.test('client: a signal is a goodbye too', async (t) => {
 t.test('client: no server', async (t) => {
   const client = new Program('client', [`ws://127.0.0.1:${await freePort()}/`])
   t.strictSame(await client.ended, [1, null])
-  t.match(client.err, 'No connection: ')
+  t.match(client.err, 'Failed: the connection could not be opened')
 })
 
 t.test('echo', async (t) => {

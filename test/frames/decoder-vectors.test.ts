@@ -16,18 +16,10 @@ function play(vector: Vector, chunks: readonly Uint8Array[]): string[] {
 }
 
 function line(event: VectorEvent): string {
-  switch (event.event) {
-    case 'message':
-      return `${event.kind} ${expand(event.data).toString('hex')}`.trimEnd()
-    case 'ping':
-    case 'pong':
-      return `${event.event} ${expand(event.data).toString('hex')}`.trimEnd()
-    case 'close':
-      return `close ${event.code} ${JSON.stringify(event.reason)}`
-    case 'fail':
-    case 'lost':
-      return `${event.event} ${event.code}`
-  }
+  if (event.event === 'close') return `close ${event.code} ${JSON.stringify(event.reason)}`
+  if ('code' in event) return `${event.event} ${event.code}`
+  const what = event.event === 'message' ? event.kind : event.event
+  return `${what} ${expand(event.data).toString('hex')}`.trimEnd()
 }
 
 function byteByByte(bytes: Buffer): Buffer[] {

@@ -319,7 +319,8 @@ function encodeScript(script: Uint8Array, from: 'client' | 'server'): { wire: Ui
   const takeText = (): string => {
     const code = take()
     const unit = [take(), take(), take()].map((byte) => characters[byte % characters.length]).join('')
-    return unit.repeat(code < 250 ? code % 20 : [42, 43, 21845, 21846, 30000, 128][code % 6]!)
+    if (code < 240) return unit.repeat(code % 20)
+    return unit.repeat(code < 254 ? 40 + (code % 4) : take() < 32 ? 21_846 : 200)
   }
 
   while (at < script.length) {

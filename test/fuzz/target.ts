@@ -49,21 +49,29 @@ export function tryInput(target: Target, input: Uint8Array): Failure | undefined
   return { target, problem, input, shrunk, shrunkProblem: problemOf(target, shrunk) ?? problem }
 }
 
-/** Takes out chunks, large ones first, then sets bytes to 0, for as long as the input goes on failing. */
+/**
+ * Takes out chunks, large ones first, for as long as the input goes on failing, and again for as long as that gets
+ * anywhere; from a short input chunks of every size, because a frame must go as a whole. Then sets bytes to 0.
+ */
 export function shrink(target: Target, input: Uint8Array): Uint8Array {
   let best = input
-  let tries = 5000
+  let tries = 6000
   const take = (candidate: Uint8Array): boolean => {
     if (tries-- <= 0 || problemOf(target, candidate) === undefined) return false
     best = candidate
     return true
   }
-  for (let size = best.length >> 1; size > 0; size >>= 1) {
-    for (let at = 0; at < best.length;) {
-      const less = Buffer.concat([best.subarray(0, at), best.subarray(at + size)])
-      if (!take(less)) at += size
+  let before: number
+  do {
+    before = best.length
+    const everySize = best.length < 200
+    for (let size = best.length >> 1; size > 0; size = everySize && size <= 32 ? size - 1 : size >> 1) {
+      const step = everySize ? 1 : Math.ceil(size / 2)
+      for (let at = 0; at + size <= best.length;) {
+        if (!take(Buffer.concat([best.subarray(0, at), best.subarray(at + size)]))) at += step
+      }
     }
-  }
+  } while (best.length < before && tries > 0)
   for (let at = 0; at < best.length; at++) {
     if (best[at] !== 0) take(best.map((byte, index) => (index === at ? 0 : byte)))
   }

@@ -151,27 +151,30 @@ function digit(key: number, place: number, radix: number): number {
   return Math.floor(key / place) % radix
 }
 
-/** Takes away, again and again, the worlds that no step leads to; what remains lies on a cycle or behind one. */
+/** Follows the steps in depth; a step to a world on the path that led here closes a cycle. */
 function findCycle(firstTarget: readonly number[], targets: readonly number[]): number | undefined {
-  const worlds = firstTarget.length - 1
-  const arrivals = new Int32Array(worlds)
-  for (const target of targets) arrivals[target] = (arrivals[target] ?? 0) + 1
-  const free = [...arrivals.keys()].filter((world) => arrivals[world] === 0)
-  for (let world = free.pop(); world !== undefined; world = free.pop()) {
-    for (let i = firstTarget[world] ?? 0; i < (firstTarget[world + 1] ?? 0); i++) {
-      const target = targets[i] ?? 0
-      const left = (arrivals[target] ?? 0) - 1
-      arrivals[target] = left
-      if (left === 0) free.push(target)
+  const next = Int32Array.from(firstTarget) // The step of each world to follow next.
+  const onPath = new Uint8Array(firstTarget.length)
+  const path = [0]
+  for (let world = path.at(-1); world !== undefined; world = path.at(-1)) {
+    onPath[world] = 1
+    const step = next[world] ?? 0
+    const target = targets[step]
+    if (target === undefined || step === firstTarget[world + 1]) {
+      onPath[world] = 0
+      path.pop()
+      continue
     }
+    next[world] = step + 1
+    if (onPath[target] === 1) return target
+    if (next[target] === firstTarget[target]) path.push(target)
   }
-  const caught = arrivals.findIndex((left) => left > 0)
-  return caught === -1 ? undefined : caught
+  return undefined
 }
 
-/** Numbers values from 1 as they are met, equal ones alike; the digit 0 is left for `none`. */
+/** Numbers values from 1 as they are met, equal ones alike. The digit 0 is left for `none`. */
 class Numbering<T> {
-  readonly #numbers = new Map<string, number>()
+  readonly #numbers = new Map<T | string, number>() // By the value itself, and by its JSON.
   readonly #items: T[] = []
   readonly #limit: number
 
@@ -180,12 +183,15 @@ class Numbering<T> {
   }
 
   number(item: T): number {
-    const key = JSON.stringify(item)
-    const known = this.#numbers.get(key)
+    const known = this.#numbers.get(item)
     if (known !== undefined) return known
+    const json = JSON.stringify(item)
+    const equal = this.#numbers.get(json)
+    if (equal !== undefined) return equal
     const number = this.#items.push(item)
     if (number >= this.#limit) throw new RangeError(`more than ${this.#limit} of a kind: widen the digit`)
-    this.#numbers.set(key, number)
+    this.#numbers.set(item, number)
+    this.#numbers.set(json, number)
     return number
   }
 

@@ -124,30 +124,29 @@ export interface Side {
 /** What may still go wrong, each so many times. */
 export interface Faults {
   /** The cable is cut: all in flight is lost, nothing arrives any more. Nobody is told. */
-  cut: number
+  readonly cut: number
   /** Nothing is read any more: what is in flight stays there, and the kernel takes output until it is full. */
-  stall: number
+  readonly stall: number
   /** The socket reports an error, or just closes. */
-  socket: number
-  terminate: number
-  badFrame: number
+  readonly socket: number
+  readonly terminate: number
+  readonly badFrame: number
   /** A limit or a handler fails the connection from our side. */
-  failure: number
-  keepalive: number
+  readonly failure: number
+  readonly keepalive: number
   /** The server goes on after its own Close, with a message or with another Close. */
-  byzantine: number
+  readonly byzantine: number
 }
 
 /** What both sides share beside the two channels. */
 export interface Network {
-  state: 'up' | 'cut' | 'stalled'
+  readonly state: 'up' | 'cut' | 'stalled'
   /** Something went wrong, or a timer fired: S8 promises nothing any more. */
-  faulty: boolean
-  left: Faults
+  readonly faulty: boolean
+  readonly left: Faults
 }
 
 export interface Configuration {
-  readonly name: string
   /** Per side. */
   readonly messages: number
   readonly closes: number
@@ -174,52 +173,57 @@ const noFaults: Faults = {
   byzantine: 0,
 }
 
-const plain: Configuration = {
-  name: 'no faults',
-  messages: 1,
-  closes: 1,
-  capacity: 3,
-  timers: true,
-  faults: noFaults,
-  manualReply: false,
-  halfClose: false,
-  echo: false,
+type Options = Omit<Partial<Configuration>, 'faults'> & { readonly faults?: Partial<Faults> }
+
+function configure({ faults, ...options }: Options): Configuration {
+  return {
+    messages: 1,
+    closes: 1,
+    capacity: 3,
+    timers: true,
+    faults: { ...noFaults, ...faults },
+    manualReply: false,
+    halfClose: false,
+    echo: false,
+    ...options,
+  }
 }
 
-type Options = Omit<Partial<Configuration>, 'faults'> & { faults?: Partial<Faults> }
-
-function configure(name: string, { faults, ...options }: Options = {}): Configuration {
-  return { ...plain, ...options, name, faults: { ...noFaults, ...faults } }
-}
-
-/** From small to large. Where timers do not fire, nobody may depend on them. */
-export const configurations: readonly Configuration[] = [
-  configure('A no faults, no timers', { timers: false, closes: 2, messages: 2 }),
-  configure('A messages answered, no timers', { timers: false, echo: true }),
-  configure('A byzantine server, no timers', { timers: false, closes: 2, faults: { byzantine: 1 } }),
-  configure('A byzantine server, socket errors', { timers: false, messages: 0, faults: { byzantine: 1, socket: 1 } }),
-  configure('B timers at any time', { closes: 2 }),
-  configure('C cut', { faults: { cut: 1 } }),
-  configure('C stall, small buffers', { capacity: 1, faults: { stall: 1 } }),
-  configure('D socket errors', { faults: { socket: 1 } }),
-  configure('E terminate()', { faults: { terminate: 1 } }),
-  configure('F bad frames', { faults: { badFrame: 1 } }),
-  configure('F limits and failing handlers', { faults: { failure: 1 } }),
-  configure('G manual reply', { manualReply: true }),
-  configure('G manual reply, limits and failing handlers', { manualReply: true, messages: 0, faults: { failure: 1 } }),
-  configure('K keepalive, cut', { messages: 0, faults: { keepalive: 1, cut: 1 } }),
-  configure('K keepalive', { faults: { keepalive: 1 } }),
-  configure('L half close', { halfClose: true, closes: 2, messages: 0, faults: { cut: 1 } }),
-  configure('X cut, socket errors, terminate(), no messages', {
+/** Where timers do not fire, nobody may depend on them. */
+export const configurations = {
+  'A no faults, no timers': configure({ timers: false, closes: 2, messages: 2 }),
+  'A messages are answered, no timers': configure({ timers: false, closes: 2, echo: true }),
+  'A byzantine server, no timers': configure({ timers: false, closes: 2, faults: { byzantine: 1 } }),
+  'A byzantine server, socket errors, no timers': configure({ timers: false, faults: { byzantine: 1, socket: 1 } }),
+  'B timers': configure({ closes: 2 }),
+  'C cut': configure({ faults: { cut: 1 } }),
+  'C stall, small buffers': configure({ capacity: 1, faults: { stall: 1 } }),
+  'D socket errors': configure({ faults: { socket: 1 } }),
+  'E terminate()': configure({ faults: { terminate: 1 } }),
+  'F bad frames': configure({ faults: { badFrame: 1 } }),
+  'F limits, failing handlers': configure({ faults: { failure: 1 } }),
+  'G manual reply': configure({ manualReply: true }),
+  'G manual reply, socket errors, terminate(), failing handlers': configure({
+    manualReply: true,
+    messages: 0,
+    faults: { socket: 1, terminate: 1, failure: 1 },
+  }),
+  'G manual reply, half close, byzantine server, keepalive': configure({
+    manualReply: true,
+    halfClose: true,
+    faults: { byzantine: 1, keepalive: 1 },
+  }),
+  'K keepalive': configure({ faults: { keepalive: 1 } }),
+  'K keepalive, cut, no messages': configure({ messages: 0, faults: { keepalive: 1, cut: 1 } }),
+  'L half close, cut': configure({ halfClose: true, closes: 2, faults: { cut: 1 } }),
+  'X cut, socket errors, terminate(), no messages': configure({
     messages: 0,
     faults: { cut: 1, socket: 1, terminate: 1 },
   }),
-]
-
-/** Everything at once. */
-export const everything: Configuration = configure('H everything, once each', {
-  faults: { cut: 1, socket: 1, terminate: 1, badFrame: 1 },
-})
+  'H cut, socket errors, terminate(), bad frames': configure({
+    faults: { cut: 1, socket: 1, terminate: 1, badFrame: 1 },
+  }),
+} as const satisfies Readonly<Record<string, Configuration>>
 
 export function beginSide(role: Role, machine: Machine, configuration: Configuration): Side {
   return {
@@ -279,7 +283,7 @@ export class Turn {
   readonly machine: Machine
   readonly configuration: Configuration
   readonly side: Side
-  readonly network: Network
+  network: Network
   inbox: string
   outbox: string
   /** How a socket that is destroyed in this turn ends TCP: by RST, which overtakes what is in flight, or by FIN. */
@@ -298,7 +302,7 @@ export class Turn {
     this.machine = machine
     this.configuration = configuration
     this.side = { ...view.side }
-    this.network = { ...view.network, left: { ...view.network.left } }
+    this.network = view.network
     this.inbox = view.inbox
     this.outbox = view.outbox
     this.resets = resets
@@ -319,8 +323,12 @@ export class Turn {
 
   /** Uses up one fault. */
   spend(fault: keyof Faults): void {
-    this.network.left[fault]--
-    this.network.faulty = true
+    const left = { ...this.network.left, [fault]: this.network.left[fault] - 1 }
+    this.network = { ...this.network, left, faulty: true }
+  }
+
+  spoil(): void {
+    if (!this.network.faulty) this.network = { ...this.network, faulty: true }
   }
 
   /** Takes the next item off the wire. */
@@ -537,7 +545,7 @@ export const rules: readonly Rule[] = [
     turn.fire('peer-fin')
   }),
   receive('RST arrives', 'R', (turn) => {
-    turn.network.faulty = true
+    turn.spoil()
     turn.fire('socket-error', new Error('ECONNRESET'))
   }),
   {
@@ -555,7 +563,7 @@ export const rules: readonly Rule[] = [
     act: (turn) => {
       turn.take()
       turn.outbox = 'R'
-      turn.network.faulty = true
+      turn.spoil()
     },
   },
 
@@ -565,7 +573,7 @@ export const rules: readonly Rule[] = [
     due: true,
     when: ({ configuration, side }) => configuration.timers && side.deadline,
     act: (turn) => {
-      turn.network.faulty = true
+      turn.spoil()
       turn.fire('deadline')
     },
   },
@@ -574,7 +582,7 @@ export const rules: readonly Rule[] = [
     due: true,
     when: ({ configuration, side }) => configuration.timers && side.linger,
     act: (turn) => {
-      turn.network.faulty = true
+      turn.spoil()
       turn.fire('linger')
     },
   },
@@ -583,7 +591,7 @@ export const rules: readonly Rule[] = [
     due: true,
     when: ({ side }) => side.patient && side.life.state === 'close-sent' && !side.deadline && !side.destroyed,
     act: (turn) => {
-      turn.network.faulty = true
+      turn.spoil()
       turn.fire('keepalive-timeout')
     },
   },
@@ -611,12 +619,12 @@ export const rules: readonly Rule[] = [
     turn.fire('socket-closed')
   }),
   outage('the cable is cut', 'cut', (turn) => {
-    turn.network.state = 'cut'
+    turn.network = { ...turn.network, state: 'cut' }
     turn.inbox = ''
     turn.outbox = ''
   }),
   outage('nothing is read any more', 'stall', (turn) => {
-    turn.network.state = 'stalled'
+    turn.network = { ...turn.network, state: 'stalled' }
   }),
   fault('the server sends a message behind its Close', 'byzantine', goesOn, (turn) => {
     turn.side.queue += 'D'
@@ -640,7 +648,7 @@ export function judgeSide(side: Side, { step, closeInfo }: Machine, configuratio
   const over = side.destroyed || side.gone || (side.finOut && side.finIn)
   const halfClosed = side.patient && life.state === 'close-sent' // Keepalive is its timer.
 
-  hold('S3', (life.state === 'closed') === side.finished)
+  hold('S3', (life.state === 'closed') === side.finished && side.finished === side.gone)
   if (side.finished || side.destroyed) {
     // Nothing that still happens has an effect.
     const nothing = [

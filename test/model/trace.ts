@@ -1,0 +1,54 @@
+/** Holds what a real connection did against the machine: the model speaks for the code only if both walk alike. */
+import { beginLife, type ConnectionState, type Life, type LifeEvent, type LifeEvents, type Role, step } from '../../lib/lifecycle.ts'
+
+/** An event that a connection met, and the state it was in afterwards. */
+export interface TraceEntry {
+  readonly event: LifeEvent
+  readonly state: ConnectionState
+  /** Of `local-close`: it was `closeOutput()`. */
+  readonly patient?: boolean
+}
+
+/** What is wrong with the first entry that the machine would not have made; undefined when there is none. */
+export function judgeTrace(trace: readonly TraceEntry[], role: Role, manualReply = false): string | undefined {
+  let life = beginLife(role, manualReply)
+  for (const [index, { event, state, patient = false }] of trace.entries()) {
+    const where = `${index}: ${event} in ${life.state}`
+    if (!canHappen(life, event)) return `${where} cannot happen`
+    life = follow(life, event, { ...details, 'local-close': [close, patient] })
+    if (life.state !== state) return `${where} leads to ${life.state}, not to ${state}`
+  }
+  return undefined
+}
+
+const close = { code: 1000, reason: '' }
+const error = new Error('of the trace')
+
+/** What the events bring along decides what is told, never the next state. */
+const details: LifeEvents = {
+  opened: [],
+  'handshake-failed': [error],
+  'local-close': [close, false],
+  'close-received': [close],
+  'close-flushed': [],
+  'peer-fin': [],
+  violation: [{ close, trigger: 'protocol-error', error }],
+  'keepalive-timeout': [],
+  'socket-error': [error],
+  deadline: [],
+  linger: [],
+  terminate: [],
+  'socket-closed': [],
+}
+
+function follow<E extends LifeEvent>(life: Life, event: E, details: LifeEvents): Life {
+  return step(life, event, ...details[event]).life
+}
+
+/** The effects come before their events: a timer fires when it runs, a Close is flushed when one was sent. */
+function canHappen(life: Life, event: LifeEvent): boolean {
+  if (event === 'deadline') return life.deadline
+  if (event === 'linger') return life.linger
+  if (event === 'close-flushed') return life.sent !== null && !life.sentFlushed
+  return life.state !== 'closed' || event !== 'socket-closed'
+}
