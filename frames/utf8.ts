@@ -50,7 +50,7 @@ export class Utf8Checker {
       this.#high = 0xbf
       return true
     }
-    if (byte < 0x80) return true
+    // No ASCII gets here: between characters only the lead byte of one that is cut short does.
     if (byte < 0xc2 || byte > 0xf4) return false
     this.#lacking = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3
     if (byte === 0xe0) this.#low = 0xa0

@@ -1,7 +1,7 @@
 /** Who may open a connection, and on which terms: path, origin, `verify` and subprotocol, in this order. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { HandshakeError } from './errors.ts'
+import { clientLeft } from './errors.ts'
 import { isSameOrigin, judgeRequest, pathOf, type UpgradeRequest } from './handshake.ts'
 import { handshakeTimeout, type ServerOptions } from './options.ts'
 import { Refusal, refuse } from './refusal.ts'
@@ -33,10 +33,10 @@ export class Admission<Context> {
     const { path } = this.#options
     const asked = pathOf(request.url ?? '')
     if (path === undefined || asked === undefined) return true
-    return typeof path === 'function' ? path(asked) : path === asked
+    return typeof path === 'function' ? atOnce('path', path(asked)) : path === asked
   }
 
-  /** Rejects with what a callback of the application threw, or a `HandshakeError` when the client has left. */
+  /** Rejects with what a callback of the application threw, and when the client has left. */
   async decide(request: IncomingMessage, socket: Duplex): Promise<Admitted<Context> | Refusal> {
     const upgrade = judgeRequest(request)
     if (upgrade instanceof Refusal) return upgrade
@@ -56,7 +56,7 @@ export class Admission<Context> {
     const { origins } = this.#options
     const { origin, host } = upgrade
     if (origins === undefined) return isSameOrigin(origin, host)
-    if (typeof origins === 'function') return origins(origin, request)
+    if (typeof origins === 'function') return atOnce('origins', origins(origin, request))
     return origin === undefined || origins.includes(origin)
   }
 
@@ -79,7 +79,7 @@ export class Admission<Context> {
       }
       const onClose = (): void => {
         settled()
-        reject(new HandshakeError('the client left during the handshake'))
+        reject(clientLeft())
       }
       const cancel = this.#timers.after(this.#timeout, () => {
         refuseNow(refuse(503, { body: 'the decision took too long\n' }))
@@ -96,7 +96,7 @@ export class Admission<Context> {
     const { protocols: offered } = upgrade
     if (offered.length === 0) return ''
     if (typeof protocols !== 'function') return protocols.find((protocol) => offered.includes(protocol)) ?? ''
-    const chosen = protocols(offered, request) ?? ''
+    const chosen = atOnce('protocols', protocols(offered, request)) ?? ''
     if (chosen !== '' && !offered.includes(chosen)) {
       throw new TypeError(
         `"protocols" chose ${JSON.stringify(chosen)}, which the client did not offer (RFC 6455 4.2.2)`,
@@ -104,4 +104,11 @@ export class Admission<Context> {
     }
     return chosen
   }
+}
+
+/** What a callback answered. A promise, which would pass for a yes, is none: only `verify` may take its time. */
+function atOnce<T>(option: string, answer: T): T {
+  if (!(answer instanceof Promise)) return answer
+  answer.catch(() => {})
+  throw new TypeError(`"${option}" must answer at once; "verify" may return a promise`)
 }

@@ -99,7 +99,7 @@ function ask(
 
     request.on('upgrade', (response, socket, head) => {
       signal.removeEventListener('abort', onAbort)
-      const verdict = response.statusCode === 101 ? judgeResponse(response, key, offered) : refused(response)
+      const verdict = judgeResponse(response, key, offered) // Node takes no other status than 101 here.
       if ('fault' in verdict) {
         // 4.1: the connection is failed; no frame has been or will be looked at.
         socket.on('error', () => {})

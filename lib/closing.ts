@@ -16,10 +16,12 @@ import type { Sender } from './sender.ts'
 import type { Cancel } from './timers.ts'
 
 export interface ClosingSink {
-  /** The state has changed, and all that belongs to the change has been done. */
-  entered(state: ConnectionState): void
+  /** The state has changed. No handler of the application may be called now. */
+  moved(state: ConnectionState): void
   /** Our Close is with the kernel. */
   flushed(): void
+  /** The same as `moved`, for the application: it may do anything. States are told of in their order. */
+  entered(state: ConnectionState): void
   /** TCP has ended. Comes behind `entered('closed')`. */
   finished(info: CloseInfo): void
 }
@@ -31,9 +33,9 @@ export class Closing {
   readonly #sink: ClosingSink
 
   #life: Life
-  /** Events that came while one was being performed. */
-  readonly #pending: (() => void)[] = []
-  #performing = false
+  /** What the application is to be told, and whether it is being told something. */
+  readonly #news: (() => void)[] = []
+  #telling = false
   #info: CloseInfo | undefined
   #cancelDeadline: Cancel | undefined
   #cancelLinger: Cancel | undefined
@@ -71,23 +73,22 @@ export class Closing {
     return this.#info ?? closeInfo(this.#life)
   }
 
-  /** Takes an event. One that comes while another is performed waits for its turn, so no effect is overtaken. */
+  /** Takes an event, at once and whole: of what it changed the application is told when no other news is under way. */
   dispatch<E extends LifeEvent>(event: E, ...detail: LifeEvents[E]): void {
-    this.#pending.push(() => this.#step(event, detail))
-    if (this.#performing) return
-    this.#performing = true
-    for (let next = this.#pending.shift(); next !== undefined; next = this.#pending.shift()) next()
-    this.#performing = false
-  }
-
-  #step<E extends LifeEvent>(event: E, detail: LifeEvents[E]): void {
     const before = this.#life
     const { life, effects } = step(before, event, ...detail)
     this.#life = life
     for (const effect of effects) this.#perform(effect)
     if (life.sentFlushed && !before.sentFlushed) this.#sink.flushed()
-    if (life.state !== before.state) this.#sink.entered(life.state)
-    if (this.#info !== undefined) this.#sink.finished(this.#info)
+    if (life.state === before.state) return
+    this.#sink.moved(life.state)
+    this.#news.push(() => this.#sink.entered(life.state))
+    const info = this.#info
+    if (info !== undefined) this.#news.push(() => this.#sink.finished(info))
+    if (this.#telling) return
+    this.#telling = true
+    for (let next = this.#news.shift(); next !== undefined; next = this.#news.shift()) next()
+    this.#telling = false
   }
 
   #perform(effect: Effect): void {

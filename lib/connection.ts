@@ -122,7 +122,7 @@ export class Connection
     if (role !== 'client' && role !== 'server')
       throw new TypeError('option "role" must be "client" or "server"')
     const settings = connectionSettings(init, role)
-    const { timers, closeReply, random, highWaterMark } = settings
+    const { timers, closeReply, random, highWaterMark, maxBufferedAmount } = settings
     this.protocol = protocol
     if (url !== undefined) this.url = url
     this.#socket = socket
@@ -131,18 +131,19 @@ export class Connection
     this.#watch = new PeerWatch(settings, timers.now())
     this.#sender = new Sender(socket, {
       maskKeys: role === 'client' ? maskKeysFrom(random) : undefined, // 5.1
-      highWaterMark,
+      highWaterMark: Math.min(highWaterMark, maxBufferedAmount), // Who waits for a drain is never at the cap.
       onDrain: () => this.#drained(),
     })
     this.#reader = this.#newReader(role === 'client' ? 'server' : 'client')
     const { life } = step(beginLife(role, closeReply === 'manual'), 'opened')
     this.#closing = new Closing(life, socket, this.#sender, settings, {
-      entered: (state) => this.#entered(state),
+      moved: (state) => this.#moved(state),
       flushed: () => this.#flushes.resolveAll(),
+      entered: (state) => this.#tell('state', state),
       finished: (info) => this.#finished(info),
     })
     heartbeatOf(timers).add(this.#beat)
-    EventEmitter.prototype.on.call(this, 'newListener', onNewListener)
+    this.#watchListeners()
     this.#listenTo(socket)
   }
 
@@ -175,7 +176,7 @@ export class Connection
 
   /**
    * Sends one message: a string as text, anything else as binary (RFC 6455 section 6.1). A server sends large data
-   * without copying it: do not change it before `drained()`.
+   * without copying it: do not change it before `bufferedAmount` is 0.
    *
    * @returns false when the caller should wait for `drained()`; also when nothing can be sent any more, and when
    * `onBackpressure: 'drop'` dropped the message
@@ -307,6 +308,17 @@ export class Connection
     await this.close(CloseCode.normal)
   }
 
+  /** As any emitter's. Messages are still kept for a listener that comes later. */
+  override removeAllListeners(event?: keyof ConnectionEvents): this {
+    super.removeAllListeners(event)
+    if (event === undefined) this.#watchListeners()
+    return this
+  }
+
+  #watchListeners(): void {
+    EventEmitter.prototype.on.call(this, 'newListener', onNewListener)
+  }
+
   #newReader(from: Role): Reader {
     const { maxMessageSize, maxQueuedMessages } = this.#settings
     const listening = (): boolean => this.listenerCount('message') > 0
@@ -334,7 +346,8 @@ export class Connection
     socket.on('error', (error) => this.#closing.dispatch('socket-error', error))
     socket.on('close', () => this.#closing.dispatch('socket-closed'))
     socket.on('drain', () => this.#sender.flush())
-    // A socket that died during the handshake will not say so again.
+    // A socket that ended or died during the handshake will not say so again.
+    if (socket.readableEnded) process.nextTick(() => this.#reader.end())
     if (socket.closed) process.nextTick(() => this.#closing.dispatch('socket-closed'))
   }
 
@@ -371,6 +384,7 @@ export class Connection
   }
 
   #drained(): void {
+    if (!sends[this.state]) return
     this.#drains.resolveAll()
     this.#tell('drain')
   }
@@ -397,7 +411,8 @@ export class Connection
     fin: boolean,
   ): Promise<void> {
     if (!sends[this.state]) throw new ConnectionClosedError(await this.closed)
-    if (!this.#sender.fragment(opcode, payload, fin) && !fin) await this.drained()
+    const room = this.#sender.fragment(opcode, payload, fin)
+    if (!fin) await this.#unlessClosed(room)
   }
 
   #unlessClosed<T>(part: Promise<T>): Promise<T> {
@@ -432,10 +447,9 @@ export class Connection
     this.#closing.dispatch('violation', { close: { code, reason }, trigger, error, hopeless })
   }
 
-  #entered(state: ConnectionState): void {
+  #moved(state: ConnectionState): void {
     if (!receives[state]) this.#reader.stop()
     if (state === 'close-received') this.#reader.rejectWaits(this.#closedError())
-    this.#tell('state', state)
   }
 
   #finished(info: CloseInfo): void {
@@ -469,9 +483,12 @@ export class Connection
     // That the connection is closing is not news: a handler that waited for more has simply ended.
     if (error instanceof ConnectionClosedError && this.state !== 'open') return
     this.#failed('handler-error', CloseCode.internalError, asError(error))
-    const { onHandlerError } = this.#init
-    if (onHandlerError === undefined) process.emitWarning(asError(error))
-    else onHandlerError(error, this)
+    const { onHandlerError = () => process.emitWarning(asError(error)) } = this.#init
+    try {
+      onHandlerError(error, this)
+    } catch (thrown) {
+      process.emitWarning(asError(thrown))
+    }
   }
 }
 

@@ -56,6 +56,11 @@ export class HandshakeError extends Error {
   }
 }
 
+/** For a server: there is nobody to answer. */
+export function clientLeft(): HandshakeError {
+  return new HandshakeError('the client left during the handshake')
+}
+
 /** What was thrown, as an Error. */
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(`a handler threw ${inspect(thrown)}`)

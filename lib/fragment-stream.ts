@@ -55,11 +55,12 @@ function splitSurrogate(text: string): [text: string, half: string] {
   return /[\ud800-\udbff]$/.test(text) ? [text.slice(0, -1), text.slice(-1)] : [text, '']
 }
 
-/** @throws TypeError for what has no parts; a string is one part, not many */
+/** @throws TypeError for what has no parts; a string or a typed array is one part, not many */
 export function iteratorOf(parts: Parts): Iterator<Data> | AsyncIterator<Data> {
   if (
     typeof parts !== 'object' ||
     parts === null ||
+    ArrayBuffer.isView(parts) ||
     !(Symbol.asyncIterator in parts || Symbol.iterator in parts)
   ) {
     throw new TypeError('the parts of a message must be an iterable or an async iterable')

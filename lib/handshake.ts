@@ -96,7 +96,9 @@ export function judgeRequest(request: RequestHead): UpgradeRequest | Refusal {
     extensions = parseExtensions(fields.all('sec-websocket-extensions').join(',')) // 9.1: may be repeated
     if (extensions === undefined) return bad('Sec-WebSocket-Extensions is malformed')
   }
-  return { key, path, host, origin: fields.all('origin')[0], protocols, extensions }
+  const [origin, ...otherOrigins] = fields.all('origin')
+  if (otherOrigins.length > 0) return bad('one Origin at most') // RFC 6454 7.3: which one would be judged?
+  return { key, path, host, origin, protocols, extensions }
 }
 
 /** The answer to whom speaks another version or no WebSocket at all: RFC 6455 section 4.4, RFC 9110 section 15.5.22. */

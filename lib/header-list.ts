@@ -110,7 +110,7 @@ export type Headers = Readonly<Record<string, string | readonly string[]>>
 
 /** @throws TypeError for a name or value that must not be written, so that no header can be smuggled in (RFC 9110 5.5) */
 export function checkHeaders(option: string, headers: Headers, reserved: ReadonlySet<string>): void {
-  if (typeof headers !== 'object' || headers === null)
+  if (typeof headers !== 'object' || headers === null || Array.isArray(headers))
     throw new TypeError(`option "${option}" must be an object`)
   for (const [name, value] of Object.entries(headers)) {
     if (!isToken(name))

@@ -103,7 +103,7 @@ export function beginLife(role: Role, manualReply = false): Life {
     sentFlushed: false,
     received: null,
     initiator: 'none',
-    trigger: 'socket-error',
+    trigger: 'handshake-failed',
     error: undefined,
     finSent: false,
     finReceived: false,
@@ -230,9 +230,9 @@ function failWithClose(life: Step, { close, trigger, error, hopeless }: Failure)
 }
 
 /** Our Close is out already; there is no second one (5.5.1). */
-function failWithoutClose(life: Step, { trigger, error }: Failure): void {
+function failWithoutClose(life: Step, { trigger, error, hopeless }: Failure): void {
   fail(life, trigger, error)
-  if (life.sentFlushed) startLinger(life)
+  if (life.sentFlushed || hopeless === true) startLinger(life)
   serverEnds(life)
 }
 

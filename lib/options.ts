@@ -1,6 +1,7 @@
 /** The options: each with its meaning, its default and its check, once. Times are in milliseconds, sizes in bytes. */
-import type { Agent, IncomingMessage, Server as HttpServer } from 'node:http'
+import { Agent, type IncomingMessage, type Server as HttpServer } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
+import { Server as NetServer } from 'node:net'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import { checkHeaders, type Headers, isFieldValue, isToken } from './header-list.ts'
 import { type Random, systemRandom } from './mask-keys.ts'
@@ -115,7 +116,7 @@ export interface ServerOptions<Context = undefined> extends ConnectionOptions {
 
 const mebibyte = 1024 * 1024
 /** The longest time that a timer of Node takes. */
-const maxTime = 2 ** 31 - 1
+export const maxTime: number = 2 ** 31 - 1
 const maxSize = 2 ** 32
 
 const connectionOptionNames = [
@@ -165,11 +166,13 @@ export function connectionSettings(
   options: ConnectionOptions,
   role: 'client' | 'server',
 ): ConnectionSettings {
+  optional('timers', options.timers, 'object')
+  optional('random', options.random, 'function')
   return {
     closeTimeout: integer('closeTimeout', options.closeTimeout, 10_000, 1, maxTime),
     lingerTimeout: integer('lingerTimeout', options.lingerTimeout, 2_000, 1, maxTime),
     progressTimeout: integer('progressTimeout', options.progressTimeout, 30_000, 1, maxTime),
-    keepalive: keepaliveSettings(options.keepalive ?? role === 'server'),
+    keepalive: keepaliveSettings(options.keepalive === undefined ? role === 'server' : options.keepalive),
     maxMessageSize: integer('maxMessageSize', options.maxMessageSize, 16 * mebibyte, 1, maxSize),
     highWaterMark: integer('highWaterMark', options.highWaterMark, mebibyte, 1, maxSize),
     maxBufferedAmount: integer('maxBufferedAmount', options.maxBufferedAmount, 16 * mebibyte, 1, maxSize),
@@ -197,6 +200,11 @@ export function checkConnectOptions(options: ConnectOptions): void {
   optional('origin', options.origin, 'string')
   if (options.origin !== undefined && !isFieldValue(options.origin))
     throw new TypeError('option "origin" holds a character that no header may hold (RFC 9110 5.5)')
+  if (options.agent !== undefined && !(options.agent instanceof Agent))
+    throw new TypeError('option "agent" must be an http.Agent or https.Agent')
+  optional('tls', options.tls, 'object')
+  if (options.signal !== undefined && !(options.signal instanceof AbortSignal))
+    throw new TypeError('option "signal" must be an AbortSignal')
   protocolList(options.protocols)
   handshakeTimeout(options)
   integer('followRedirects', options.followRedirects, 0, 0, 20)
@@ -210,14 +218,18 @@ export function checkServerOptions<Context>(options: ServerOptions<Context>): vo
     throw new TypeError('give exactly one of the options "port", "server" and "noServer"')
   if (options.port !== undefined) integer('port', options.port, 0, 0, 65535)
   optional('host', options.host, 'string')
+  if (options.server !== undefined && !(options.server instanceof NetServer))
+    throw new TypeError('option "server" must be an http.Server or https.Server')
   optional('noServer', options.noServer, 'boolean')
   if (options.path !== undefined && typeof options.path !== 'function') {
     optional('path', options.path, 'string')
     if (!options.path.startsWith('/')) throw new TypeError('option "path" must start with a slash')
   }
   if (typeof options.protocols !== 'function') protocolList(options.protocols)
-  if (options.origins !== undefined && typeof options.origins !== 'function')
+  if (options.origins !== undefined && typeof options.origins !== 'function') {
+    if (!Array.isArray(options.origins)) throw new TypeError('option "origins" must be a list or a function')
     options.origins.forEach(checkOrigin)
+  }
   optional('verify', options.verify, 'function')
   handshakeTimeout(options)
   integer('maxConnections', options.maxConnections, maxSize, 1, maxSize)
@@ -267,7 +279,8 @@ function checkOrigin(origin: unknown): void {
   }
 }
 
-function integer(
+/** A whole number in those bounds. @throws TypeError or RangeError that names the option */
+export function integer(
   name: string,
   value: number | undefined,
   byDefault: number,
@@ -289,8 +302,9 @@ function oneOf<T extends string>(name: string, value: T | undefined, choices: re
   return value
 }
 
-function optional(name: string, value: unknown, type: 'string' | 'boolean' | 'function'): void {
-  if (value !== undefined && typeof value !== type) throw new TypeError(`option "${name}" must be a ${type}`)
+function optional(name: string, value: unknown, type: 'string' | 'boolean' | 'function' | 'object'): void {
+  if (value !== undefined && (typeof value !== type || value === null))
+    throw new TypeError(`option "${name}" must be ${type === 'object' ? 'an' : 'a'} ${type}`)
 }
 
 /** An object all of whose keys are known: a misspelt option must not pass for its default. */

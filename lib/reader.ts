@@ -41,6 +41,8 @@ export class Reader {
   #discards = false
   #stopped = false
   #finRead = false
+  /** A listener is being given what was queued. */
+  #delivering = false
 
   constructor(socket: Duplex, options: ReaderOptions, sink: ReaderSink) {
     this.#socket = socket
@@ -103,10 +105,12 @@ export class Reader {
 
   /** Nothing that comes counts any more. The socket is still read, for only then does it tell of its end. */
   stop(): void {
+    const finHeld = this.#finRead && this.#decoder.holding
     this.#stopped = true
     this.#decoder.stop()
     this.#receiver.clear()
     this.#socket.resume()
+    if (finHeld) process.nextTick(() => this.#sink.ended())
   }
 
   /** The oldest message that is queued. */
@@ -133,17 +137,20 @@ export class Reader {
 
   /** Gives what is queued to a listener that has come since. */
   deliverQueued(): void {
+    if (this.#delivering) return
+    this.#delivering = true
     while (!this.#paused && this.#sink.listening) {
       const message = this.#queue.shift()
       if (message === undefined) break
       this.#sink.deliver(message)
     }
+    this.#delivering = false
     this.#regulate()
   }
 
   #receive(message: Message): void {
     if (this.#queue.handOver(message)) return
-    if (!this.#paused && this.#queue.empty && this.#sink.listening) {
+    if (!this.#paused && !this.#delivering && this.#queue.empty && this.#sink.listening) {
       this.#sink.deliver(message)
       return
     }

@@ -67,6 +67,8 @@ export class Sender {
   #streaming = false
   #behind: (Buffer | (() => void))[] = []
   #behindBytes = 0
+  /** Lets the stream go on, which waits until the output is below the mark. */
+  #goOn: (() => void) | undefined
 
   #corked = false
   #scheduled = false
@@ -84,7 +86,12 @@ export class Sender {
 
   /** Bytes that were given and that the kernel has not taken. */
   get bufferedAmount(): number {
-    return this.#outputBytes + this.#behindBytes + this.#socket.writableLength
+    return this.#bytesAhead + this.#behindBytes
+  }
+
+  /** Without what waits behind a stream. */
+  get #bytesAhead(): number {
+    return this.#outputBytes + this.#socket.writableLength
   }
 
   /** A caller was told to wait, and the drain has not come. */
@@ -95,29 +102,27 @@ export class Sender {
   /** Queues a message, a string as text, bytes as binary; false when the caller should wait for a drain. */
   message(payload: Uint8Array | string): boolean {
     const opcode = opcodeOf(payload)
-    if (this.#streaming) this.#putBehind(encodeFrame({ opcode, payload, maskKey: this.#maskKeys?.next() }))
-    else this.#append(finBit | opcode, payload)
-    return this.#report()
+    if (!this.#streaming) return this.#append(finBit | opcode, payload)
+    return this.#putBehind(encodeFrame({ opcode, payload, maskKey: this.#maskKeys?.next() }))
   }
 
   /** Queues a frame that is whole already, a server's for many connections; false as for `message`. */
   frame(bytes: Buffer): boolean {
-    if (this.#streaming) this.#putBehind(bytes)
-    else {
-      this.#push(bytes)
-      this.#schedule()
-    }
+    if (this.#streaming) return this.#putBehind(bytes)
+    this.#push(bytes)
+    this.#schedule()
     return this.#report()
   }
 
-  /** Queues a fragment of the streamed message; false as for `message`. */
+  /** Queues a fragment of the streamed message. Resolves when another may come; what waits behind it does not count. */
   fragment(
     opcode: MessageOpcode | typeof Opcode.continuation,
     payload: Uint8Array | string,
     fin: boolean,
-  ): boolean {
+  ): Promise<void> {
     this.#append((fin ? finBit : 0) | opcode, payload)
-    return this.#report()
+    if (this.#bytesAhead < this.#highWaterMark) return Promise.resolve()
+    return new Promise((resolve) => (this.#goOn = resolve))
   }
 
   /** Queues a Ping; it goes between the fragments of a streamed message. */
@@ -238,7 +243,7 @@ export class Sender {
   #hand(socket: Duplex, bytes: Buffer, last: boolean): void {
     this.#outputBytes -= bytes.length
     if (last && this.#closeQueued) socket.write(bytes, this.#closeWritten)
-    else if (last && this.#mustDrain) socket.write(bytes, this.#afterWrite)
+    else if (last && (this.#mustDrain || this.#goOn !== undefined)) socket.write(bytes, this.#afterWrite)
     else socket.write(bytes)
   }
 
@@ -253,6 +258,10 @@ export class Sender {
   }
 
   #drained(): void {
+    if (this.#bytesAhead < this.#highWaterMark) {
+      this.#goOn?.()
+      this.#goOn = undefined
+    }
     if (!this.#mustDrain || this.bufferedAmount >= this.#highWaterMark) return
     this.#mustDrain = false
     this.#onDrain()
@@ -270,14 +279,15 @@ export class Sender {
     process.nextTick(() => this.#scheduled && this.flush())
   }
 
-  #putBehind(frame: Buffer): void {
+  #putBehind(frame: Buffer): boolean {
     this.#behind.push(frame)
     this.#behindBytes += frame.length
+    return this.#report()
   }
 
-  /** Frames a payload into the output. Nothing goes behind a Close (5.5.1). */
-  #append(first: number, payload: Uint8Array | string): void {
-    if (this.#closeQueued) return
+  /** Frames a payload into the output; false as for `message`. Nothing goes behind a Close (5.5.1). */
+  #append(first: number, payload: Uint8Array | string): boolean {
+    if (this.#closeQueued) return false
     const length = payloadSize(payload)
     const maskKey = this.#maskKeys?.next()
     if (length <= smallPayload) {
@@ -299,6 +309,7 @@ export class Sender {
       this.#outputBytes += header.length + length
     }
     this.#schedule()
+    return this.#report()
   }
 
   #push(bytes: Buffer): void {

@@ -9,13 +9,15 @@ import { encodeFrame } from '../frames/encoder.ts'
 import { Admission } from './admission.ts'
 import type { CloseInfo } from './close-info.ts'
 import { Connection, failHandler, sendFrame } from './connection.ts'
-import { asError, HandshakeError } from './errors.ts'
+import { asError, clientLeft, HandshakeError } from './errors.ts'
 import { judgeRequest, refusalHeaders, upgradeRequired, writeAcceptance, writeRefusal } from './handshake.ts'
 import {
   checkServerOptions,
   type ConnectionSettings,
   connectionSettings,
   handshakeTimeout,
+  integer,
+  maxTime,
   type ServerOptions,
 } from './options.ts'
 import { Refusal, refuse } from './refusal.ts'
@@ -89,7 +91,7 @@ export class WebSocketServer<Context = undefined>
     ) {
       const [connection] = detail
       if (event === 'connection' && connection instanceof Connection) failHandler(connection, error)
-      else if (event === 'handlerError') process.emitWarning(error)
+      else if (event === 'handlerError') process.emitWarning(asError(error))
       else this.#report(error, undefined)
     }
   }
@@ -151,10 +153,9 @@ export class WebSocketServer<Context = undefined>
    * @throws RangeError or TypeError as `Connection.close` does
    */
   close(options: CloseOptions = {}): Promise<CloseCounts> {
-    const { code = CloseCode.goingAway, reason = '', timeout = shutdownTimeout } = options
+    const { code = CloseCode.goingAway, reason = '' } = options
     encodeClosePayload(code, reason)
-    if (!Number.isInteger(timeout) || timeout < 0)
-      throw new RangeError(`option "timeout" must be a whole number from 0, not ${timeout}`)
+    const timeout = integer('timeout', options.timeout, shutdownTimeout, 0, maxTime)
     this.#closing ??= this.#close(code, reason, timeout)
     return this.#closing
   }
@@ -170,6 +171,7 @@ export class WebSocketServer<Context = undefined>
     // Node has taken its listeners off the socket, and the client may leave at any time.
     const ignore = (): void => {}
     socket.on('error', ignore)
+    if (socket.destroyed) throw clientLeft()
     const address = socket instanceof Socket ? socket.remoteAddress : undefined
     const crowded = this.#crowded(address)
     const leave = this.#enter(socket, address)
@@ -181,7 +183,7 @@ export class WebSocketServer<Context = undefined>
       this.#turnAway(socket, writeRefusal(refusal, request.method))
       throw new HandshakeError(`the request was refused with ${refusal.status}`, { status: refusal.status })
     }
-    if (socket.destroyed) throw new HandshakeError('the client left during the handshake')
+    if (socket.destroyed) throw clientLeft()
 
     socket.write(writeAcceptance(admitted.key, admitted.protocol))
     if (head.length > 0) socket.unshift(head)
@@ -219,7 +221,7 @@ export class WebSocketServer<Context = undefined>
     try {
       return await this.#admission.decide(request, socket)
     } catch (error) {
-      if (error instanceof HandshakeError) throw error
+      if (socket.destroyed) throw clientLeft()
       this.#report(error, undefined)
       return refuse(500)
     }
@@ -274,6 +276,7 @@ export class WebSocketServer<Context = undefined>
       connectionsCheckingInterval: Math.min(requestCheckInterval, timeout),
     })
     http.on('request', (request, response) => this.#answer(request, response))
+    http.on('connect', this.#route.upgrade) // Node would hang up; CONNECT is refused as any method but GET.
     this.#bound = new Promise((resolve) => {
       http.on('listening', () => {
         resolve()

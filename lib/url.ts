@@ -70,21 +70,26 @@ export function parseTarget(url: string | URL, base?: string): Target {
 }
 
 function unixTarget(parsed: URL, scheme: string): Target {
-  const [socketPath = '', path = '/'] = parsed.pathname.split(':', 2)
+  // Behind two slashes the beginning of the path would pass for a host, and be lost.
+  if (parsed.host !== '') throw new SyntaxError('a Unix socket has no host: ws+unix:/run/app.sock:/path')
+  const [socketPath = '', ...parts] = parsed.pathname.split(':')
   if (socketPath === '' || socketPath === '/')
     throw new SyntaxError('the URL names no Unix socket, as ws+unix:/run/app.sock:/path does')
+  const path = parts.length === 0 ? '/' : parts.join(':')
   if (!path.startsWith('/'))
     throw new SyntaxError('the request path behind the Unix socket must start with a slash')
+  // Escapes and dots are as for ws.
+  const { pathname, search } = new URL(`ws://localhost${path}${parsed.search}`)
   return {
-    url: withoutCredentials(parsed),
+    url: parsed.href,
     secure: scheme === 'wss+unix:',
     host: 'localhost',
     port: 0,
     socketPath: decode(socketPath),
     authority: 'localhost',
-    path: path + parsed.search,
+    path: pathname + search,
     origin: `${scheme}${socketPath}`,
-    credentials: credentialsOf(parsed),
+    credentials: undefined,
   }
 }
 

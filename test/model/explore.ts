@@ -89,7 +89,9 @@ export function explore(machine: Machine, configuration: Configuration, stopAtFa
   function applyRules(key: number, world: number): Steps {
     const client = digit(key, CLIENT, SIDES)
     const [role, place, inward, outward] =
-      client > 0 ? ['client', CLIENT, TO_CLIENT, TO_SERVER] as const : ['server', SERVER, TO_SERVER, TO_CLIENT] as const
+      client > 0
+        ? (['client', CLIENT, TO_CLIENT, TO_SERVER] as const)
+        : (['server', SERVER, TO_SERVER, TO_CLIENT] as const)
     const view = {
       side: sides.item(digit(key, place, SIDES)),
       inbox: channels.item(digit(key, inward, CHANNELS)),

@@ -6,6 +6,7 @@ import { mutants } from './mutants.ts'
 // Everything that can happen to two machines and the wire between them. See model.ts for the theory.
 
 const MINUTE = 60_000
+t.setTimeout(2 * MINUTE)
 
 /** The cells of a connection that is open or closing; the model begins behind the opening handshake. */
 const states = ['open', 'close-sent', 'close-received', 'close-done', 'failing'] as const
@@ -39,7 +40,9 @@ t.test('the promise holds in every world that can be reached', (t) => {
 })
 
 t.test('every cell of the table has been met, but for those that cannot be', (t) => {
-  const missed = states.flatMap((state) => events.map((event) => `${state} ${event}`)).filter((cell) => !met.has(cell))
+  const missed = states
+    .flatMap((state) => events.map((event) => `${state} ${event}`))
+    .filter((cell) => !met.has(cell))
   t.strictSame(missed, [
     'open close-flushed', // No Close is queued,
     'open deadline', // and no timer runs.
@@ -55,7 +58,9 @@ t.test('every mutant is caught', (t) => {
   t.setTimeout(MINUTE)
   for (const { name, machine, where, breaks } of mutants) {
     const { broken } = explore(machine, configurations[where], true)
-    t.ok(broken.has(breaks), `${name}: ${breaks}, ${invariants[breaks]}`, { broken: Object.fromEntries(broken) })
+    t.ok(broken.has(breaks), `${name}: ${breaks}, ${invariants[breaks]}`, {
+      broken: Object.fromEntries(broken),
+    })
     t.comment(broken.get(breaks)?.join('; '))
   }
   t.end()
@@ -63,6 +68,9 @@ t.test('every mutant is caught', (t) => {
 
 t.test('every invariant catches a mutant', (t) => {
   const caught = new Set<string>(mutants.map(({ breaks }) => breaks))
-  t.strictSame(Object.keys(invariants).filter((invariant) => !caught.has(invariant)), [])
+  t.strictSame(
+    Object.keys(invariants).filter((invariant) => !caught.has(invariant)),
+    [],
+  )
   t.end()
 })

@@ -21,7 +21,15 @@
  */
 import type { CloseFrame, CloseTrigger } from '../../lib/close-info.ts'
 import { beginLife, closeInfo, receives, sends, step } from '../../lib/lifecycle.ts'
-import type { ConnectionState, Effect, Failure, Life, LifeEvent, LifeEvents, Role } from '../../lib/lifecycle.ts'
+import type {
+  ConnectionState,
+  Effect,
+  Failure,
+  Life,
+  LifeEvent,
+  LifeEvents,
+  Role,
+} from '../../lib/lifecycle.ts'
 
 /** What is examined: the shipped machine, or a mutant of it. */
 export interface Machine {
@@ -194,7 +202,10 @@ export const configurations = {
   'A no faults, no timers': configure({ timers: false, closes: 2, messages: 2 }),
   'A messages are answered, no timers': configure({ timers: false, closes: 2, echo: true }),
   'A byzantine server, no timers': configure({ timers: false, closes: 2, faults: { byzantine: 1 } }),
-  'A byzantine server, socket errors, no timers': configure({ timers: false, faults: { byzantine: 1, socket: 1 } }),
+  'A byzantine server, socket errors, no timers': configure({
+    timers: false,
+    faults: { byzantine: 1, socket: 1 },
+  }),
   'B timers': configure({ closes: 2 }),
   'C cut': configure({ faults: { cut: 1 } }),
   'C stall, small buffers': configure({ capacity: 1, faults: { stall: 1 } }),
@@ -203,14 +214,15 @@ export const configurations = {
   'F bad frames': configure({ faults: { badFrame: 1 } }),
   'F limits, failing handlers': configure({ faults: { failure: 1 } }),
   'G manual reply': configure({ manualReply: true }),
-  'G manual reply, socket errors, terminate(), failing handlers': configure({
+  'G manual reply, socket errors, terminate(), failing handlers, no messages': configure({
     manualReply: true,
     messages: 0,
     faults: { socket: 1, terminate: 1, failure: 1 },
   }),
-  'G manual reply, half close, byzantine server, keepalive': configure({
+  'G manual reply, half close, byzantine server, keepalive, no messages': configure({
     manualReply: true,
     halfClose: true,
+    messages: 0,
     faults: { byzantine: 1, keepalive: 1 },
   }),
   'K keepalive': configure({ faults: { keepalive: 1 } }),
@@ -253,7 +265,12 @@ export function beginNetwork(configuration: Configuration): Network {
   return { state: 'up', faulty: false, left: configuration.faults }
 }
 
-const closing: ReadonlySet<ConnectionState> = new Set(['close-sent', 'close-received', 'close-done', 'failing'])
+const closing: ReadonlySet<ConnectionState> = new Set([
+  'close-sent',
+  'close-received',
+  'close-done',
+  'failing',
+])
 const awaitsClose: ReadonlySet<ConnectionState> = new Set(['open', 'close-sent'])
 const awaitsFrames: ReadonlySet<ConnectionState> = new Set(['open', 'close-sent', 'close-received'])
 
@@ -358,7 +375,8 @@ export class Turn {
       const settled = life.trigger === before.trigger && life.received === before.received
       this.hold('S9', decided ? settled : triggers[event].includes(life.trigger))
     }
-    if (failed && event === 'peer-fin') this.hold('S9', (life.trigger === 'peer-fin') === (this.side.close === ''))
+    if (failed && event === 'peer-fin')
+      this.hold('S9', (life.trigger === 'peer-fin') === (this.side.close === ''))
     this.hold('S10', life.deadline === this.side.deadline && life.linger === this.side.linger)
   }
 
@@ -448,7 +466,12 @@ function receive(name: string, item: string | RegExp, act: (turn: Turn, item: st
 }
 
 /** A rule for something that goes wrong as often as the configuration says. */
-function fault(name: string, kind: keyof Faults, when: (turn: Turn) => boolean, act: (turn: Turn) => void): Rule {
+function fault(
+  name: string,
+  kind: keyof Faults,
+  when: (turn: Turn) => boolean,
+  act: (turn: Turn) => void,
+): Rule {
   return {
     name,
     due: false,
@@ -599,25 +622,63 @@ export const rules: readonly Rule[] = [
     name: 'no Pong comes over a dead network',
     due: true,
     when: ({ configuration, side, network }) =>
-      configuration.faults.keepalive > 0 && network.state !== 'up' && side.life.state === 'open' && !side.destroyed,
+      configuration.faults.keepalive > 0 &&
+      network.state !== 'up' &&
+      side.life.state === 'open' &&
+      !side.destroyed,
     act: (turn) => turn.fire('keepalive-timeout'),
   },
 
   // What goes wrong
-  fault('no Pong comes', 'keepalive', ({ side }) => !side.finished, (turn) => turn.fire('keepalive-timeout')),
-  fault('terminate()', 'terminate', ({ side }) => !side.finished, (turn) => turn.fire('terminate')),
-  fault('a bad frame arrives', 'badFrame', (turn) => turn.network.state === 'up' && turn.alive && turn.inbox.startsWith('D'), (turn) => {
-    turn.take()
-    if (turn.machine.receives[turn.state]) turn.fire('violation', failures['bad frame'])
-  }),
-  fault('a limit is reached', 'failure', ({ side }) => !side.finished, (turn) => turn.fire('violation', failures.limit)),
-  fault('a handler fails', 'failure', ({ side }) => !side.finished, (turn) => turn.fire('violation', failures['handler error'])),
-  fault('the socket fails', 'socket', (turn) => turn.alive, (turn) => turn.fire('socket-error', new Error('EPIPE'))),
-  fault('the socket is gone', 'socket', (turn) => turn.alive, (turn) => {
-    turn.side.gone = true
-    turn.tear()
-    turn.fire('socket-closed')
-  }),
+  fault(
+    'no Pong comes',
+    'keepalive',
+    ({ side }) => !side.finished,
+    (turn) => turn.fire('keepalive-timeout'),
+  ),
+  fault(
+    'terminate()',
+    'terminate',
+    ({ side }) => !side.finished,
+    (turn) => turn.fire('terminate'),
+  ),
+  fault(
+    'a bad frame arrives',
+    'badFrame',
+    (turn) => turn.network.state === 'up' && turn.alive && turn.inbox.startsWith('D'),
+    (turn) => {
+      turn.take()
+      if (turn.machine.receives[turn.state]) turn.fire('violation', failures['bad frame'])
+    },
+  ),
+  fault(
+    'a limit is reached',
+    'failure',
+    ({ side }) => !side.finished,
+    (turn) => turn.fire('violation', failures.limit),
+  ),
+  fault(
+    'a handler fails',
+    'failure',
+    ({ side }) => !side.finished,
+    (turn) => turn.fire('violation', failures['handler error']),
+  ),
+  fault(
+    'the socket fails',
+    'socket',
+    (turn) => turn.alive,
+    (turn) => turn.fire('socket-error', new Error('EPIPE')),
+  ),
+  fault(
+    'the socket is gone',
+    'socket',
+    (turn) => turn.alive,
+    (turn) => {
+      turn.side.gone = true
+      turn.tear()
+      turn.fire('socket-closed')
+    },
+  ),
   outage('the cable is cut', 'cut', (turn) => {
     turn.network = { ...turn.network, state: 'cut' }
     turn.inbox = ''
@@ -639,7 +700,11 @@ function goesOn({ side }: Turn): boolean {
 }
 
 /** What holds for every side by itself. */
-export function judgeSide(side: Side, { step, closeInfo }: Machine, configuration: Configuration): Invariant[] {
+export function judgeSide(
+  side: Side,
+  { step, closeInfo }: Machine,
+  configuration: Configuration,
+): Invariant[] {
   const broken: Invariant[] = []
   const hold = (invariant: Invariant, holds: boolean): void => {
     if (!holds) broken.push(invariant)
@@ -656,12 +721,15 @@ export function judgeSide(side: Side, { step, closeInfo }: Machine, configuratio
       step(life, 'close-received', closeFrame('x')),
       step(life, 'violation', failures.limit),
       step(life, 'socket-error', failures.limit.error),
-      ...(['close-flushed', 'peer-fin', 'keepalive-timeout', 'deadline', 'linger', 'terminate'] as const).map((event) =>
-        step(life, event),
+      ...(['close-flushed', 'peer-fin', 'keepalive-timeout', 'deadline', 'linger', 'terminate'] as const).map(
+        (event) => step(life, event),
       ),
       ...(side.finished ? [step(life, 'socket-closed')] : []),
     ]
-    hold('S3', nothing.every((next) => next.effects.length === 0 && next.life.state === life.state))
+    hold(
+      'S3',
+      nothing.every((next) => next.effects.length === 0 && next.life.state === life.state),
+    )
   }
 
   hold('S6', closeLetter(life.received) === side.got && closeLetter(life.sent) === side.close)
@@ -676,7 +744,8 @@ export function judgeSide(side: Side, { step, closeInfo }: Machine, configuratio
   const began = side.close !== '' && !side.answered
   if (life.initiator === 'local') hold('S7', began)
   if (life.initiator === 'remote') hold('S7', side.got !== '' && !began)
-  if (life.initiator === 'none') hold('S7', side.got === '' && (!began || life.trigger === 'keepalive-timeout'))
+  if (life.initiator === 'none')
+    hold('S7', side.got === '' && (!began || life.trigger === 'keepalive-timeout'))
 
   hold('S11', !side.finIn || !awaitsFrames.has(life.state))
   if (closing.has(life.state) && !over) {
@@ -687,7 +756,13 @@ export function judgeSide(side: Side, { step, closeInfo }: Machine, configuratio
 }
 
 /** What holds for both sides together. `due`: a rule that is due applies to one of them. */
-export function judgeWorld(client: Side, server: Side, network: Network, configuration: Configuration, due: boolean): Invariant[] {
+export function judgeWorld(
+  client: Side,
+  server: Side,
+  network: Network,
+  configuration: Configuration,
+  due: boolean,
+): Invariant[] {
   const broken: Invariant[] = []
   for (const [side, peer] of [
     [client, server],
@@ -700,7 +775,8 @@ export function judgeWorld(client: Side, server: Side, network: Network, configu
     if (side.delivered > peer.written) broken.push('S5')
     if (side.life.initiator === 'remote' && (peer.close === '' || peer.answered)) broken.push('S7')
     if (!due && isClosing(side)) broken.push('L2')
-    if (!due && configuration.faults.keepalive > 0 && network.state !== 'up' && !side.finished) broken.push('L2')
+    if (!due && configuration.faults.keepalive > 0 && network.state !== 'up' && !side.finished)
+      broken.push('L2')
   }
   if (!network.faulty && client.finished && server.finished) {
     if (!(client.got !== '' && client.flushed && server.got !== '' && server.flushed)) broken.push('S8')

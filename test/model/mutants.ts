@@ -20,11 +20,18 @@ type Outcome = ReturnType<Machine['step']>
 
 /** Alters what the machine makes of an event. */
 function altering(alter: (after: Outcome, before: Life, event: LifeEvent) => Outcome): Machine {
-  return { ...shipped, step: (life, event, ...detail) => alter(shipped.step(life, event, ...detail), life, event) }
+  return {
+    ...shipped,
+    step: (life, event, ...detail) => alter(shipped.step(life, event, ...detail), life, event),
+  }
 }
 
 /** Alters one cell of the table. */
-function inCell(state: ConnectionState, event: LifeEvent, alter: (after: Outcome, before: Life) => Outcome): Machine {
+function inCell(
+  state: ConnectionState,
+  event: LifeEvent,
+  alter: (after: Outcome, before: Life) => Outcome,
+): Machine {
   return altering((after, before, happened) =>
     before.state === state && happened === event && !before.destroyed ? alter(after, before) : after,
   )
@@ -39,7 +46,10 @@ function first(effect: Effect): (after: Outcome) => Outcome {
 }
 
 function without(effect: Effect, facts: Partial<Life> = {}): (after: Outcome) => Outcome {
-  return ({ life, effects }) => ({ life: { ...life, ...facts }, effects: effects.filter((other) => other !== effect) })
+  return ({ life, effects }) => ({
+    life: { ...life, ...facts },
+    effects: effects.filter((other) => other !== effect),
+  })
 }
 
 function withFacts(facts: Partial<Life>): (after: Outcome) => Outcome {
@@ -112,7 +122,10 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a destroyed socket is destroyed again',
-    machine: { ...shipped, step: (life, event, ...detail) => shipped.step({ ...life, destroyed: false }, event, ...detail) },
+    machine: {
+      ...shipped,
+      step: (life, event, ...detail) => shipped.step({ ...life, destroyed: false }, event, ...detail),
+    },
     where: 'B timers',
     breaks: 'S3',
   },
@@ -256,7 +269,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'close() behind closeOutput() sets no deadline',
-    machine: inCell('close-sent', 'local-close', (after, before) => (before.deadline ? after : noDeadline(after))),
+    machine: inCell('close-sent', 'local-close', (after, before) =>
+      before.deadline ? after : noDeadline(after),
+    ),
     where: 'L half close, cut',
     breaks: 'L1',
   },

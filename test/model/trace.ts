@@ -1,5 +1,13 @@
 /** Holds what a real connection did against the machine: the model speaks for the code only if both walk alike. */
-import { beginLife, type ConnectionState, type Life, type LifeEvent, type LifeEvents, type Role, step } from '../../lib/lifecycle.ts'
+import {
+  beginLife,
+  type ConnectionState,
+  type Life,
+  type LifeEvent,
+  type LifeEvents,
+  type Role,
+  step,
+} from '../../lib/lifecycle.ts'
 
 /** An event that a connection met, and the state it was in afterwards. */
 export interface TraceEntry {
@@ -10,7 +18,11 @@ export interface TraceEntry {
 }
 
 /** What is wrong with the first entry that the machine would not have made; undefined when there is none. */
-export function judgeTrace(trace: readonly TraceEntry[], role: Role, manualReply = false): string | undefined {
+export function judgeTrace(
+  trace: readonly TraceEntry[],
+  role: Role,
+  manualReply = false,
+): string | undefined {
   let life = beginLife(role, manualReply)
   for (const [index, { event, state, patient = false }] of trace.entries()) {
     const where = `${index}: ${event} in ${life.state}`

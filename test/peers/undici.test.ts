@@ -1,29 +1,37 @@
-import { once } from 'node:events'
+import { Buffer } from 'node:buffer'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import t from 'tap'
-import { WebSocket } from 'undici'
-import { WebSocketServer } from '../../lib/index.ts'
+import { Agent, ping, WebSocket } from 'undici'
+import { makeCertificate } from './listening.ts'
+import { ourServerAnd } from './meeting.ts'
+import type { PeerClient } from './peer.ts'
+import { suite } from './suite.ts'
+import { whatwgClosing, whatwgPeer } from './whatwg-peer.ts'
 
-t.test('the WebSocket of undici and our server: text, binary and a clean close', async (t) => {
-  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
-  t.teardown(() => server.close())
-  server.on('connection', (connection) => {
-    connection.on('message', (message) => connection.send(message))
+const undiciClient: PeerClient = {
+  name: 'the WebSocket of undici',
+  transports: ['TCP', 'TLS'],
+  closing: whatwgClosing,
+  async open(url, { protocols, ca }) {
+    const dispatcher = new Agent({ connect: { ca } })
+    const socket = new WebSocket(url, { protocols, dispatcher })
+    return whatwgPeer(socket, { ping: (payload) => pingWith(socket, payload) })
+  },
+}
+
+/** There is no event for a Pong, but there is a channel for all of them. */
+function pingWith(socket: WebSocket, payload: Buffer): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const onPong = (message: unknown): void => {
+      if (typeof message !== 'object' || message === null) return
+      if (!('websocket' in message && message.websocket === socket && 'payload' in message)) return
+      unsubscribe('undici:websocket:pong', onPong)
+      if (Buffer.isBuffer(message.payload)) resolve(message.payload)
+      else reject(new TypeError('a Pong without a payload'))
+    }
+    subscribe('undici:websocket:pong', onPong)
+    ping(socket, payload)
   })
-  await once(server, 'listening')
-  const address = server.address()
-  if (typeof address !== 'object' || address === null) throw new Error('not listening')
+}
 
-  const peer = new WebSocket(`ws://127.0.0.1:${address.port}`)
-  peer.binaryType = 'arraybuffer'
-  await once(peer, 'open')
-  for (const sent of ['grüß dich', new Uint8Array(100_000).fill(7)]) {
-    const message = once(peer, 'message')
-    peer.send(sent)
-    const [{ data }] = await message
-    t.strictSame(typeof data === 'string' ? data : new Uint8Array(data), sent)
-  }
-  const closed = once(peer, 'close')
-  peer.close(4000, 'bye')
-  const [{ code, reason, wasClean }] = await closed
-  t.strictSame({ code, reason, wasClean }, { code: 4000, reason: 'bye', wasClean: true })
-})
+await suite(t, ourServerAnd(undiciClient), makeCertificate(t.testdir()))

@@ -1,0 +1,70 @@
+/** Self-signed certificates for tests, made with openssl. Their keys are no secret; nothing else may trust them. */
+
+/** What `tls.createServer` takes; `cert` is also the `ca` that makes a client accept it. */
+export interface Identity {
+  readonly key: string
+  readonly cert: string
+}
+
+/** For localhost and 127.0.0.1; the years 2000 to 2100. */
+export const localhost: Identity = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg5YuiIn8uSiByyoiU
+w7fXUQ5ynsnhjU53/pQJRC53ea2hRANCAATJ58OUzOiSAR0IgKV/ut8sM0lfs/sf
+/pbXoS/25DBOXFAkNwD25h1875FHPjcLKhZXrSEwttGPE1xYsvkC9guF
+-----END PRIVATE KEY-----
+`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBZDCCAQqgAwIBAgIBATAKBggqhkjOPQQDAjAUMRIwEAYDVQQDDAlsb2NhbGhv
+c3QwIBcNMDAwMTAxMDAwMDAwWhgPMjEwMDAxMDEwMDAwMDBaMBQxEjAQBgNVBAMM
+CWxvY2FsaG9zdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABMnnw5TM6JIBHQiA
+pX+63ywzSV+z+x/+ltehL/bkME5cUCQ3APbmHXzvkUc+NwsqFletITC20Y8TXFiy
++QL2C4WjSzBJMBoGA1UdEQQTMBGCCWxvY2FsaG9zdIcEfwAAATAMBgNVHRMEBTAD
+AQH/MB0GA1UdDgQWBBTv3cK+Y/JhJivHr9mvec0uFKanejAKBggqhkjOPQQDAgNI
+ADBFAiAa4k9M5dwzzBGnn/roqIXRW+8TMK4WnIlVxnj6cxU/ogIhAJRgMaCx4Igo
+MJgrf60+tUiTeC3eHIFWnV4DLqEvDbPR
+-----END CERTIFICATE-----
+`,
+}
+
+/** For localhost and 127.0.0.1; expired in 2001. */
+export const expired: Identity = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgwoT5SZ8yS+If8ILY
+WEeWXmwXJH6yOLWaH2DynWOCIF+hRANCAASC10fFXEOxGpeHh4TY+9G2OTi+oagK
+SrgjdS5sR7cCHXEEEFosYX655P1RPtj4alcW8unsok+9ZwL1IkGZuouG
+-----END PRIVATE KEY-----
+`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBYzCCAQigAwIBAgIBAjAKBggqhkjOPQQDAjAUMRIwEAYDVQQDDAlsb2NhbGhv
+c3QwHhcNMDAwMTAxMDAwMDAwWhcNMDEwMTAxMDAwMDAwWjAUMRIwEAYDVQQDDAls
+b2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASC10fFXEOxGpeHh4TY
++9G2OTi+oagKSrgjdS5sR7cCHXEEEFosYX655P1RPtj4alcW8unsok+9ZwL1IkGZ
+uouGo0swSTAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwDAYDVR0TBAUwAwEB
+/zAdBgNVHQ4EFgQUK9KWpAhW5nmuYohZzFgs8d3eT7MwCgYIKoZIzj0EAwIDSQAw
+RgIhAJTi7G8xtKdDcEtrhl4NAMz4+POfudBRg13KeKSIIOqVAiEAnc5AFCsCLcgq
+87FcbvKC1qtrPJpJQaVu4y6mG6IX9n0=
+-----END CERTIFICATE-----
+`,
+}
+
+/** For other.example; the years 2000 to 2100. */
+export const elsewhere: Identity = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgJmEr/NALjmfN8lfF
+sw1h0zeMe58SniK2kkKGIrawmr6hRANCAAQnOv2b5PVIn+ip6/2T7P4r7pOQleB2
+JI77ZMUt7me6itKmMUe0Gn1eH4kHFFHii6Qtb09NV3dpLr5cvP+AyZQa
+-----END PRIVATE KEY-----
+`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBazCCARCgAwIBAgIBAzAKBggqhkjOPQQDAjAYMRYwFAYDVQQDDA1vdGhlci5l
+eGFtcGxlMCAXDTAwMDEwMTAwMDAwMFoYDzIxMDAwMTAxMDAwMDAwWjAYMRYwFAYD
+VQQDDA1vdGhlci5leGFtcGxlMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEJzr9
+m+T1SJ/oqev9k+z+K+6TkJXgdiSO+2TFLe5nuorSpjFHtBp9Xh+JBxRR4oukLW9P
+TVd3aS6+XLz/gMmUGqNJMEcwGAYDVR0RBBEwD4INb3RoZXIuZXhhbXBsZTAMBgNV
+HRMEBTADAQH/MB0GA1UdDgQWBBThLk7zRjjCQ/C4H+vZqiFc686AHDAKBggqhkjO
+PQQDAgNJADBGAiEAt8tpe/tyNwAVDVG+79p53Ekb4iohzJqGx42DqG1bvYkCIQDe
+TFB2xU0RqVk61LBrsn9Ic5bg8jiEr8n4jhz4wESgTw==
+-----END CERTIFICATE-----
+`,
+}

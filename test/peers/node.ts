@@ -1,0 +1,19 @@
+/** Run by node.test.ts in a newer Node; the argument is the folder of the certificate, which that Node trusts. */
+import t from 'tap'
+import { readCertificate } from './listening.ts'
+import { ourServerAnd } from './meeting.ts'
+import { suite } from './suite.ts'
+import { whatwgClosing, whatwgPeer, type WhatwgSocket } from './whatwg-peer.ts'
+
+declare const WebSocket: new (url: string, protocols: string[]) => EventTarget & WhatwgSocket
+
+await suite(
+  t,
+  ourServerAnd({
+    name: `the WebSocket of Node ${process.versions.node}`,
+    transports: ['TCP', 'TLS'],
+    closing: whatwgClosing,
+    open: (url, { protocols }) => whatwgPeer(new WebSocket(url, protocols)),
+  }),
+  readCertificate(process.argv[2] ?? '.'),
+)

@@ -1,0 +1,78 @@
+/** The `ws` package, client and server. */
+import { Buffer } from 'node:buffer'
+import { on, once } from 'node:events'
+import { type RawData, WebSocket, WebSocketServer } from 'ws'
+import type { Peer, PeerClient, PeerServer } from './peer.ts'
+import { listen } from './listening.ts'
+
+const closing = { repeatsReason: true, anyCode: true }
+const transports = ['TCP', 'TLS', 'a Unix socket'] as const
+
+export const wsClient: PeerClient = {
+  name: 'the client of ws',
+  transports,
+  closing,
+  async open(url, { protocols, ca }) {
+    const socket = new WebSocket(url, protocols, { ca })
+    const peer = wsPeer(socket)
+    await once(socket, 'open')
+    return peer
+  },
+}
+
+export const wsServer: PeerServer = {
+  name: 'the server of ws',
+  transports,
+  closing,
+  async listen(transport, { protocols, certificate }) {
+    const listening = await listen(transport, certificate)
+    const server = new WebSocketServer({
+      server: listening.http,
+      handleProtocols: (offered) => protocols.find((each) => offered.has(each)) ?? false,
+    })
+    const peer = new Promise<Peer>((resolve) => {
+      server.once('connection', (socket) => resolve(wsPeer(socket)))
+    })
+    return { url: listening.url, peer, close: listening.close }
+  },
+}
+
+function wsPeer(socket: WebSocket): Peer {
+  const messages = on(socket, 'message')
+  // A lost connection is an error to it; the record says so too.
+  socket.on('error', () => {})
+  const closed = new Promise<{ code: number; reason: string; wasClean: boolean }>((resolve) => {
+    socket.addEventListener('close', ({ code, reason, wasClean }) => resolve({ code, reason, wasClean }))
+  })
+  return {
+    closed,
+    get protocol() {
+      return socket.protocol
+    },
+    send: (data) => socket.send(data),
+    async receive() {
+      const { value } = await messages.next()
+      const [data, isBinary]: [RawData, boolean] = value
+      const bytes = bytesOf(data)
+      return isBinary ? bytes : bytes.toString()
+    },
+    close: (code, reason) => socket.close(code, reason),
+    can: {
+      async ping(payload) {
+        const pong = once(socket, 'pong')
+        socket.ping(payload)
+        const [answer]: Buffer[] = await pong
+        return answer ?? Buffer.alloc(0)
+      },
+      fragment: (part, options) => socket.send(part, options),
+      terminate: () => socket.terminate(),
+      pause: () => socket.pause(),
+      resume: () => socket.resume(),
+    },
+  }
+}
+
+function bytesOf(data: RawData): Buffer {
+  if (Array.isArray(data)) return Buffer.concat(data)
+  return Buffer.isBuffer(data) ? data : Buffer.from(data)
+}
