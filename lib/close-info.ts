@@ -72,5 +72,13 @@ export function describeClose(info: CloseInfo): string {
 
 function describeFrame(frame: CloseFrame): string {
   if (frame.code === undefined) return 'an empty Close'
-  return frame.reason === '' ? `${frame.code}` : `${frame.code} ${JSON.stringify(frame.reason)}`
+  return frame.reason === '' ? `${frame.code}` : `${frame.code} ${quote(frame.reason)}`
+}
+
+/** The peer's words, on one line: JSON leaves some characters alone that a terminal or a log viewer acts on. */
+function quote(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\p{Cc}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }

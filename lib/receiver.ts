@@ -1,6 +1,6 @@
 /**
  * Puts messages together from the pieces that the decoder finds: RFC 6455 sections 5.4, 5.6 and 8.1. What it holds of
- * an unfinished message is bounded by twice the message's size, however finely it is cut, and charged to a budget.
+ * an unfinished message is at most 1 KiB and twice the message's size, however it is cut, and charged to a budget.
  */
 import { Buffer } from 'node:buffer'
 import type { FrameSink } from '../frames/decoder.ts'
@@ -38,6 +38,7 @@ export class Receiver implements FrameSink {
   #size = 0
   #block: Buffer | undefined
   #blockUsed = 0
+  #copied = 0
   #charged = 0
 
   constructor(sink: MessageSink, budget: Budget) {
@@ -80,6 +81,7 @@ export class Receiver implements FrameSink {
     this.#size = 0
     this.#block = undefined
     this.#blockUsed = 0
+    this.#copied = 0
     this.#utf8 = undefined
     this.#emptyFragments = 0
     this.#unfinished = false
@@ -118,24 +120,27 @@ export class Receiver implements FrameSink {
       if (block === undefined) return false
       const copied = chunk.copy(block, this.#blockUsed, at, end)
       this.#blockUsed += copied
+      this.#copied += copied
       at += copied
     }
     return true
   }
 
-  /** Blocks double with what the message holds already, so that none is longer than that or than the piece. */
+  /** Blocks double with what has been copied, so that none is longer than that or than the piece. */
   #blockWithRoom(wanted: number): Buffer | undefined {
     if (this.#block !== undefined && this.#blockUsed < this.#block.length) return this.#block
     this.#sealBlock()
-    const length = Math.min(largestBlock, Math.max(firstBlock, wanted, this.#charged))
+    const length = Math.min(largestBlock, Math.max(firstBlock, wanted, this.#copied))
     if (!this.#charge(length)) return undefined
     this.#block = Buffer.allocUnsafeSlow(length)
     return this.#block
   }
 
+  /** What the block holds becomes a part; what it has left goes on being filled. */
   #sealBlock(): void {
-    if (this.#block !== undefined) this.#parts.push(this.#block.subarray(0, this.#blockUsed))
-    this.#block = undefined
+    if (this.#block === undefined || this.#blockUsed === 0) return
+    this.#parts.push(this.#block.subarray(0, this.#blockUsed))
+    this.#block = this.#block.subarray(this.#blockUsed)
     this.#blockUsed = 0
   }
 

@@ -19,3 +19,17 @@ export async function testProperty<Input>(
     t.pass(`${numRuns} runs`)
   })
 }
+
+/**
+ * Any text of up to `maxLength` characters, lone surrogates left out. fast-check's own `unit: 'binary'` takes seconds
+ * to set up.
+ */
+export function anyText(maxLength: number): fc.Arbitrary<string> {
+  const character = fc.oneof(
+    fc.integer({ min: 0, max: 0x7f }),
+    fc.integer({ min: 0x80, max: 0x7ff }),
+    fc.integer({ min: 0x800, max: 0xd7ff }),
+    fc.integer({ min: 0xe000, max: 0x10ffff }),
+  )
+  return fc.array(character, { maxLength }).map((characters) => String.fromCodePoint(...characters))
+}

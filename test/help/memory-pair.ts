@@ -69,7 +69,7 @@ export class MemorySocket extends Duplex {
     const other = this.#other
     this.#finSent = true
     this.destroy()
-    other?.#fail(systemError('ECONNRESET'))
+    if (other !== undefined) other.#fail(systemError('ECONNRESET'))
   }
 
   override _write(chunk: Buffer, _encoding: string, callback: Callback): void {
@@ -82,7 +82,7 @@ export class MemorySocket extends Duplex {
 
   override _final(callback: Callback): void {
     this.#finSent = true
-    this.#other?.#arrive(null)
+    if (this.#other !== undefined) this.#other.#arrive(null)
     callback()
   }
 
@@ -149,7 +149,9 @@ export class MemorySocket extends Duplex {
       this.#comingBytes -= chunk?.length ?? 0
       this.#wanted = false
       this.push(chunk)
-      this.#other?.#send()
+      // As a net socket does: the end is told of to a paused reader too, unless there is something before it.
+      if (chunk === null) this.read(0)
+      if (this.#other !== undefined) this.#other.#send()
       this.#schedule()
     })
   }

@@ -24,7 +24,7 @@ export async function serve<Context = undefined>(
   t.teardown(async () => {
     for (const connection of server.connections) connection.terminate()
     await server.close()
-    t.strictSame(errors, [], 'no handler failed but those that the test took note of')
+    if (errors.length > 0) throw new AggregateError(errors, 'handlers failed that the test took no note of')
   })
   return { server, port, url: `ws://127.0.0.1:${port}/`, errors }
 }

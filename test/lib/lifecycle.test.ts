@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { CloseInfo } from '../../lib/close-info.ts'
 import {
   beginLife,
   closeInfo,
@@ -53,7 +54,11 @@ const details: LifeEvents = {
 
 const roles: readonly Role[] = ['client', 'server']
 
-function next<E extends LifeEvent>(life: Life, event: E, ...detail: LifeEvents[E] | []): ReturnType<typeof step> {
+function next<E extends LifeEvent>(
+  life: Life,
+  event: E,
+  ...detail: LifeEvents[E] | []
+): ReturnType<typeof step> {
   return detail.length === 0 ? step(life, event, ...details[event]) : step(life, event, ...detail)
 }
 
@@ -218,7 +223,11 @@ const variants: readonly {
   readonly facts: Partial<Life>
   readonly cells: { readonly [E in LifeEvent]?: Cell }
 }[] = [
-  { state: 'open', facts: { manualReply: true }, cells: { 'close-received': 'close-received: start-deadline' } },
+  {
+    state: 'open',
+    facts: { manualReply: true },
+    cells: { 'close-received': 'close-received: start-deadline' },
+  },
   {
     state: 'close-sent', // half closed: closeOutput() sets no deadline
     facts: { deadline: false },
@@ -296,7 +305,10 @@ const events = Object.keys(details).filter(isEvent)
 function everyCell(visit: (life: Life, event: LifeEvent, name: string) => void): void {
   for (const role of roles) {
     for (const state of states) {
-      const lives = [lifeIn(state, role), ...variants.filter((v) => v.state === state).map((v) => lifeIn(state, role, v.facts))]
+      const lives = [
+        lifeIn(state, role),
+        ...variants.filter((v) => v.state === state).map((v) => lifeIn(state, role, v.facts)),
+      ]
       for (const life of lives) {
         for (const manualReply of [false, true]) {
           for (const event of events) visit({ ...life, manualReply }, event, `${role}, ${state}, ${event}`)
@@ -374,7 +386,9 @@ t.test('I2: nothing behind our Close but the end of TCP, and that once', (t) => 
     const { life: after, effects } = next(life, event)
     const ends = effects.filter((effect) => effect === 'end').length
     t.equal(ends, !life.finSent && after.finSent ? 1 : 0, name)
-    const written = effects.filter((effect) => ['drop-output', 'send-close', 'end', 'destroy'].includes(effect))
+    const written = effects.filter((effect) =>
+      ['drop-output', 'send-close', 'end', 'destroy'].includes(effect),
+    )
     t.strictSame(written, inOrder(written), `${name}: in this order`)
     if (life.sent !== null) t.notOk(effects.includes('drop-output'), `${name}: a queued Close is not dropped`)
   })
@@ -410,7 +424,14 @@ t.test('I6: 1006 only without a Close; clean when both crossed, whatever TCP doe
   for (const role of roles) {
     for (const sentFlushed of [false, true]) {
       const done = lifeIn('close-done', role, { sentFlushed })
-      for (const event of ['socket-error', 'deadline', 'linger', 'terminate', 'peer-fin', 'socket-closed'] as const) {
+      for (const event of [
+        'socket-error',
+        'deadline',
+        'linger',
+        'terminate',
+        'peer-fin',
+        'socket-closed',
+      ] as const) {
         const info = closeInfo(next(next(done, event).life, 'socket-closed').life)
         t.match(info, { code: 4001, reason: 'later', wasClean: sentFlushed, trigger: 'local-close' }, event)
         t.notHas(info, { error: Error }, event)
@@ -430,9 +451,16 @@ t.test('I7: the peer is the initiator only if its Close came while neither had s
 })
 
 t.test('I8: the client ends TCP behind the server', (t) => {
-  const untold: LifeEvent[] = ['local-close', 'close-received', 'close-flushed', 'violation', 'keepalive-timeout']
+  const untold: LifeEvent[] = [
+    'local-close',
+    'close-received',
+    'close-flushed',
+    'violation',
+    'keepalive-timeout',
+  ]
   for (const state of states) {
-    for (const event of untold) t.notOk(next(lifeIn(state, 'client'), event).effects.includes('end'), `${state}, ${event}`)
+    for (const event of untold)
+      t.notOk(next(lifeIn(state, 'client'), event).effects.includes('end'), `${state}, ${event}`)
   }
   t.end()
 })
@@ -447,8 +475,13 @@ t.test('I9 and I10: a closing life has a timer, or no socket, or a keepalive to 
     t.equal(effects.includes('start-deadline'), after.deadline && !life.deadline, `${name}: deadline`)
     t.equal(effects.includes('start-linger'), after.linger && !life.linger, `${name}: linger`)
     t.equal(effects.includes('destroy'), after.destroyed && !life.destroyed, `${name}: destroy`)
-    t.equal(effects.includes('finish'), after.state === 'closed' && life.state !== 'closed', `${name}: finish`)
-    if (after.destroyed || after.state === 'closed') t.notOk(after.deadline || after.linger, `${name}: timers stop`)
+    t.equal(
+      effects.includes('finish'),
+      after.state === 'closed' && life.state !== 'closed',
+      `${name}: finish`,
+    )
+    if (after.destroyed || after.state === 'closed')
+      t.notOk(after.deadline || after.linger, `${name}: timers stop`)
   })
   t.end()
 })
@@ -477,16 +510,255 @@ t.test('an automatic answer repeats the Close it answers', (t) => {
   t.end()
 })
 
-type Happening = { [E in LifeEvent]: readonly [E, ...LifeEvents[E]] }[LifeEvent]
+type Happening = (life: Life) => Life
 
-/** The story of a life from its opening on. */
-function story(role: Role, manualReply: boolean, ...happenings: Happening[]): unknown {
-  let life = beginLife(role, manualReply)
-  for (const happening of happenings) life = follow(life, happening)
-  t.equal(life.state, 'closed')
-  return closeInfo(life)
+function on<E extends LifeEvent>(event: E, ...detail: LifeEvents[E]): Happening {
+  return (life) => step(life, event, ...detail).life
 }
 
-function follow(life: Life, [event, ...detail]: Happening): Life {
-  return apply(life, event, detail)
+const opened = on('opened')
+const closeHere = on('local-close', bye, false)
+const closeThere = on('close-received', peerBye)
+const flushed = on('close-flushed')
+const fin = on('peer-fin')
+const lost = on('socket-error', reset)
+const terminated = on('terminate')
+const ended = on('socket-closed')
+
+const unclean = { code: 1006, reason: '', wasClean: false, received: null }
+const nobody = { ...unclean, initiator: 'none', sent: null }
+const unanswered = { ...unclean, initiator: 'local', sent: bye }
+const answeredHere = { code: 1000, reason: 'bye', initiator: 'local', sent: bye, received: bye }
+const byPeer = { code: 4001, reason: 'later', initiator: 'remote', received: peerBye, trigger: 'peer-close' }
+
+/** How lives end: what happened, and what is told of it. */
+const stories: readonly [name: string, happened: Happening[], told: CloseInfo][] = [
+  // Both Close frames
+  [
+    'close() and the answer',
+    [opened, closeHere, flushed, on('close-received', bye), fin, ended],
+    { ...answeredHere, wasClean: true, trigger: 'local-close' },
+  ],
+  [
+    'close() with an empty Close, and the answer',
+    [opened, on('local-close', empty, false), flushed, on('close-received', empty), fin, ended],
+    {
+      code: 1005,
+      reason: '',
+      wasClean: true,
+      initiator: 'local',
+      sent: empty,
+      received: empty,
+      trigger: 'local-close',
+    },
+  ],
+  [
+    'close() answered with a code of the peer’s own',
+    [opened, closeHere, flushed, closeThere, fin, ended],
+    {
+      ...answeredHere,
+      code: 4001,
+      reason: 'later',
+      wasClean: true,
+      received: peerBye,
+      trigger: 'local-close',
+    },
+  ],
+  [
+    'the peer closes',
+    [opened, closeThere, flushed, fin, ended],
+    { ...byPeer, wasClean: true, sent: peerBye },
+  ],
+  [
+    'the peer closes with an empty Close',
+    [opened, on('close-received', empty), flushed, fin, ended],
+    { ...byPeer, code: 1005, reason: '', wasClean: true, sent: empty, received: empty },
+  ],
+  [
+    'both close at once: local on both sides',
+    [opened, closeHere, closeThere, flushed, fin, ended],
+    {
+      ...answeredHere,
+      code: 4001,
+      reason: 'later',
+      wasClean: true,
+      received: peerBye,
+      trigger: 'local-close',
+    },
+  ],
+  [
+    'a reset behind both Close frames leaves it clean',
+    [opened, closeThere, flushed, lost, ended],
+    { ...byPeer, wasClean: true, sent: peerBye },
+  ],
+  [
+    'so does terminate()',
+    [opened, closeThere, flushed, terminated, ended],
+    { ...byPeer, wasClean: true, sent: peerBye },
+  ],
+  [
+    'so does a peer that never ends TCP',
+    [opened, closeThere, flushed, on('linger'), ended],
+    { ...byPeer, wasClean: true, sent: peerBye },
+  ],
+  [
+    'an answer that never leaves is not clean',
+    [opened, closeThere, on('deadline'), ended],
+    { ...byPeer, wasClean: false, sent: peerBye },
+  ],
+  [
+    'a second Close of the peer is not heard',
+    [opened, closeThere, on('close-received', bye), flushed, fin, ended],
+    { ...byPeer, wasClean: true, sent: peerBye },
+  ],
+
+  // One Close frame
+  [
+    'close() and no answer in time',
+    [opened, closeHere, flushed, on('deadline'), ended],
+    { ...unanswered, trigger: 'close-timeout' },
+  ],
+  [
+    'close() and FIN for an answer',
+    [opened, closeHere, flushed, fin, ended],
+    { ...unanswered, trigger: 'peer-fin-before-close' },
+  ],
+  [
+    'close() and RST for an answer',
+    [opened, closeHere, flushed, lost, ended],
+    { ...unanswered, trigger: 'socket-error', error: reset },
+  ],
+  [
+    'close() and a socket that just goes',
+    [opened, closeHere, flushed, ended],
+    { ...unanswered, trigger: 'socket-error' },
+  ],
+  [
+    'close() and terminate()',
+    [opened, closeHere, terminated, ended],
+    { ...unanswered, trigger: 'terminate' },
+  ],
+  [
+    'close() and a bad frame',
+    [opened, closeHere, flushed, on('violation', badFrame), fin, ended],
+    { ...unanswered, trigger: 'protocol-error', error: badFrame.error },
+  ],
+  [
+    'closeOutput() and an unanswered keepalive',
+    [opened, on('local-close', bye, true), flushed, on('keepalive-timeout'), ended],
+    { ...unanswered, trigger: 'keepalive-timeout' },
+  ],
+  [
+    'a bad frame; the Close that answers ours is not heard',
+    [opened, on('violation', badFrame), flushed, on('close-received', badFrame.close), fin, ended],
+    { ...unanswered, sent: badFrame.close, trigger: 'protocol-error', error: badFrame.error },
+  ],
+  [
+    'a limit',
+    [opened, on('violation', slowPeer), on('linger'), ended],
+    { ...unanswered, sent: slowPeer.close, trigger: 'limit', error: slowPeer.error },
+  ],
+  [
+    'a handler that fails',
+    [opened, on('violation', { ...badFrame, trigger: 'handler-error' }), flushed, fin, ended],
+    { ...unanswered, sent: badFrame.close, trigger: 'handler-error', error: badFrame.error },
+  ],
+  [
+    'terminate() behind a failure does not change what it was',
+    [opened, on('violation', badFrame), terminated, ended],
+    { ...unanswered, sent: badFrame.close, trigger: 'protocol-error', error: badFrame.error },
+  ],
+  [
+    'nor does a reset',
+    [opened, on('violation', badFrame), flushed, lost, ended],
+    { ...unanswered, sent: badFrame.close, trigger: 'protocol-error', error: badFrame.error },
+  ],
+
+  // The application answers
+  [
+    'a manual reply',
+    [byHand, opened, closeThere, closeHere, flushed, fin, ended],
+    { ...byPeer, wasClean: true, sent: bye },
+  ],
+  [
+    'a manual reply that FIN overtakes',
+    [byHand, opened, closeThere, fin, flushed, ended],
+    { ...byPeer, wasClean: true, sent: peerBye },
+  ],
+  [
+    'a manual reply that never comes',
+    [byHand, opened, closeThere, on('deadline'), ended],
+    { ...byPeer, wasClean: false, sent: null, trigger: 'close-timeout' },
+  ],
+  [
+    'terminate() for a manual reply',
+    [byHand, opened, closeThere, terminated, ended],
+    { ...byPeer, wasClean: false, sent: null, trigger: 'terminate' },
+  ],
+  [
+    'a handler that fails before the manual reply: the failure is the reply',
+    [
+      byHand,
+      opened,
+      closeThere,
+      on('violation', { ...badFrame, trigger: 'handler-error' }),
+      flushed,
+      fin,
+      ended,
+    ],
+    { ...byPeer, wasClean: true, sent: badFrame.close, trigger: 'handler-error', error: badFrame.error },
+  ],
+
+  // No Close frame
+  ['FIN', [opened, fin, ended], { ...nobody, trigger: 'peer-fin' }],
+  ['RST', [opened, lost, ended], { ...nobody, trigger: 'socket-error', error: reset }],
+  ['a socket that just goes', [opened, ended], { ...nobody, trigger: 'socket-error' }],
+  ['terminate()', [opened, terminated, ended], { ...nobody, trigger: 'terminate' }],
+  [
+    'an unanswered keepalive: nobody began it, though we say why',
+    [opened, on('keepalive-timeout'), on('linger'), ended],
+    { ...nobody, sent: { code: 1011, reason: 'keepalive timeout' }, trigger: 'keepalive-timeout' },
+  ],
+
+  // Never open
+  [
+    'a handshake that fails',
+    [on('handshake-failed', reset), ended],
+    { ...nobody, trigger: 'handshake-failed', error: reset },
+  ],
+  ['RST in the handshake', [lost, ended], { ...nobody, trigger: 'handshake-failed', error: reset }],
+  [
+    'FIN in the handshake',
+    [fin, ended],
+    {
+      ...nobody,
+      trigger: 'handshake-failed',
+      error: new Error('the peer ended TCP during the opening handshake'),
+    },
+  ],
+  ['a socket that just goes in the handshake', [ended], { ...nobody, trigger: 'handshake-failed' }],
+  ['close() before it is open', [closeHere, ended], { ...nobody, trigger: 'aborted-before-open' }],
+  ['terminate() before it is open', [terminated, ended], { ...nobody, trigger: 'aborted-before-open' }],
+]
+
+function byHand(life: Life): Life {
+  return { ...life, manualReply: true }
 }
+
+for (const role of roles) {
+  t.test(`the story of a life, ${role}`, (t) => {
+    for (const [name, happened, told] of stories) {
+      let life = beginLife(role)
+      for (const happening of happened) life = happening(life)
+      t.equal(life.state, 'closed', name)
+      t.strictSame(closeInfo(life), told, name)
+    }
+    t.end()
+  })
+}
+
+t.test('a life that has not ended can be told as far as it went', (t) => {
+  const life = closeHere(opened(beginLife('client')))
+  t.strictSame(closeInfo(life), { ...unanswered, trigger: 'local-close' })
+  t.end()
+})

@@ -53,6 +53,7 @@ export const invariants = {
   S9: 'the trigger names an event that happened, and stays once the end is decided',
   S10: 'a timer is armed once, never behind the end of the socket',
   S11: 'a side that has seen the peer end TCP waits for no frame any more',
+  S12: 'whatever happens to an open side ends the open state',
   L1: 'a closing side has a timer running, or has destroyed the socket, or has seen both FINs',
   L2: 'while a side is closing something is due; with keepalive, also while it is open on a dead network',
   L4: 'no sequence of steps comes back to the same world',
@@ -368,6 +369,7 @@ export class Turn {
     this.side.life = life
     for (const effect of effects) this.perform(effect)
 
+    this.hold('S12', life.state !== 'open')
     if (before.state === 'closed') this.hold('S3', life.state === 'closed' && effects.length === 0)
     const decided = !awaitsFrames.has(before.state)
     const failed = life.state === 'failing' && !decided

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { connect, type Connection, type ConnectionOptions, WebSocketServer } from '../../lib/index.ts'
 import { listen } from './listening.ts'
-import type { Certificate, ClosingManner, Meeting, PeerClient, PeerServer, Transport } from './peer.ts'
+import type { Certificate, Implementation, Meeting, PeerClient, PeerServer, Transport } from './peer.ts'
 
 export interface MeetOptions {
   readonly transport: Transport
@@ -16,11 +16,8 @@ export interface MeetOptions {
   readonly teardown: (close: () => Promise<unknown>) => void
 }
 
-/** Who meets whom. */
-export interface Pairing {
-  readonly name: string
-  readonly transports: readonly Transport[]
-  readonly closing: ClosingManner
+/** Who meets whom: the other implementation, and how to bring the two together. */
+export interface Pairing extends Implementation {
   meet(options: MeetOptions): Promise<Meeting>
 }
 

@@ -3,16 +3,16 @@ import t from 'tap'
 import { readCertificate } from './listening.ts'
 import { ourServerAnd } from './meeting.ts'
 import { suite } from './suite.ts'
-import { whatwgClosing, whatwgPeer, type WhatwgSocket } from './whatwg-peer.ts'
+import { undici, whatwgPeer, type WhatwgSocket } from './whatwg-peer.ts'
 
 declare const WebSocket: new (url: string, protocols: string[]) => EventTarget & WhatwgSocket
 
 await suite(
   t,
   ourServerAnd({
+    ...undici,
     name: `the WebSocket of Node ${process.versions.node}`,
-    transports: ['TCP', 'TLS'],
-    closing: whatwgClosing,
+    abilities: [],
     open: (url, { protocols }) => whatwgPeer(new WebSocket(url, protocols)),
   }),
   readCertificate(process.argv[2] ?? '.'),

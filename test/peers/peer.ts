@@ -16,11 +16,11 @@ export interface Peer {
   /** The next message. */
   receive(): Promise<string | Buffer>
   close(code?: number, reason?: string): void
-  /** What only some can do; the tests of it are left out for the others. */
-  readonly can: PeerAbilities
+  /** What only some can do. */
+  readonly can: Abilities
 }
 
-export interface PeerAbilities {
+export interface Abilities {
   /** Sends a Ping; resolves with the payload of the Pong. */
   readonly ping?: (payload: Buffer) => Promise<Buffer>
   /** Sends one frame of a message. */
@@ -47,31 +47,28 @@ export interface Listening {
   readonly close: () => Promise<unknown>
 }
 
-/** An implementation that connects to our server. */
-export interface PeerClient {
+export interface Implementation {
   readonly name: string
   readonly transports: readonly Transport[]
-  readonly closing: ClosingManner
+  /** What its peers can do. */
+  readonly abilities: readonly (keyof Abilities)[]
+  /** Its application may close with any code, not only with 1000 and from 3000 on as WHATWG has it. */
+  readonly closesWithAnyCode: boolean
+  /** It repeats our reason, not only our code, in its answer; the RFC leaves it open. */
+  readonly repeatsReason: boolean
+}
+
+/** An implementation that connects to our server. */
+export interface PeerClient extends Implementation {
   open(url: string, options: { protocols: string[]; ca: string }): Promise<Peer>
 }
 
 /** An implementation whose server our client connects to. */
-export interface PeerServer {
-  readonly name: string
-  readonly transports: readonly Transport[]
-  readonly closing: ClosingManner
+export interface PeerServer extends Implementation {
   listen(
     transport: Transport,
     options: { protocols: string[]; certificate: Certificate },
   ): Promise<Listening & { readonly peer: Promise<Peer> }>
-}
-
-/** What the RFC leaves open. */
-export interface ClosingManner {
-  /** It repeats our reason, not only our code, in its answer. */
-  readonly repeatsReason: boolean
-  /** Its application may close with any code, not only with those that WHATWG lets pages use. */
-  readonly anyCode: boolean
 }
 
 /** Both ends of an open connection. */

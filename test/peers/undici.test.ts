@@ -6,12 +6,12 @@ import { makeCertificate } from './listening.ts'
 import { ourServerAnd } from './meeting.ts'
 import type { PeerClient } from './peer.ts'
 import { suite } from './suite.ts'
-import { whatwgClosing, whatwgPeer } from './whatwg-peer.ts'
+import { undici, whatwgPeer } from './whatwg-peer.ts'
 
 const undiciClient: PeerClient = {
+  ...undici,
   name: 'the WebSocket of undici',
-  transports: ['TCP', 'TLS'],
-  closing: whatwgClosing,
+  abilities: ['ping'],
   async open(url, { protocols, ca }) {
     const dispatcher = new Agent({ connect: { ca } })
     const socket = new WebSocket(url, { protocols, dispatcher })

@@ -1,7 +1,7 @@
 /** A client that has the `WebSocket` of WHATWG. */
 import { Buffer } from 'node:buffer'
 import { on, once } from 'node:events'
-import type { Peer, PeerAbilities } from './peer.ts'
+import type { Abilities, Peer, PeerRecord } from './peer.ts'
 
 /** As much of that interface as is needed here. */
 export interface WhatwgSocket {
@@ -13,11 +13,15 @@ export interface WhatwgSocket {
   removeEventListener(type: string, listener: (event: Event) => void): void
 }
 
-/** Its application may only close with 1000 and from 3000 on; undici answers with our code and no reason. */
-export const whatwgClosing = { repeatsReason: false, anyCode: false }
+/** What undici, which is also in Node, makes of it: its answer to a Close has our code and no reason. */
+export const undici = {
+  transports: ['TCP', 'TLS'],
+  closesWithAnyCode: false,
+  repeatsReason: false,
+} as const
 
 /** Resolves when the socket is open. */
-export async function whatwgPeer(socket: EventTarget & WhatwgSocket, can: PeerAbilities = {}): Promise<Peer> {
+export async function whatwgPeer(socket: EventTarget & WhatwgSocket, can: Abilities = {}): Promise<Peer> {
   socket.binaryType = 'arraybuffer'
   const messages = on(socket, 'message')
   const closed = recordOf(socket)
@@ -38,7 +42,7 @@ export async function whatwgPeer(socket: EventTarget & WhatwgSocket, can: PeerAb
   }
 }
 
-async function recordOf(socket: EventTarget): Promise<{ code: number; reason: string; wasClean: boolean }> {
+async function recordOf(socket: EventTarget): Promise<PeerRecord> {
   const [{ code, reason, wasClean }] = await once(socket, 'close')
   return { code, reason, wasClean }
 }

@@ -2,16 +2,19 @@
 import { Buffer } from 'node:buffer'
 import { on, once } from 'node:events'
 import { type RawData, WebSocket, WebSocketServer } from 'ws'
-import type { Peer, PeerClient, PeerServer } from './peer.ts'
+import type { Peer, PeerClient, PeerRecord, PeerServer } from './peer.ts'
 import { listen } from './listening.ts'
 
-const closing = { repeatsReason: true, anyCode: true }
-const transports = ['TCP', 'TLS', 'a Unix socket'] as const
+const ws = {
+  transports: ['TCP', 'TLS', 'a Unix socket'],
+  abilities: ['ping', 'fragment', 'terminate', 'pause', 'resume'],
+  closesWithAnyCode: true,
+  repeatsReason: true,
+} as const
 
 export const wsClient: PeerClient = {
+  ...ws,
   name: 'the client of ws',
-  transports,
-  closing,
   async open(url, { protocols, ca }) {
     const socket = new WebSocket(url, protocols, { ca })
     const peer = wsPeer(socket)
@@ -21,9 +24,8 @@ export const wsClient: PeerClient = {
 }
 
 export const wsServer: PeerServer = {
+  ...ws,
   name: 'the server of ws',
-  transports,
-  closing,
   async listen(transport, { protocols, certificate }) {
     const listening = await listen(transport, certificate)
     const server = new WebSocketServer({
@@ -41,7 +43,7 @@ function wsPeer(socket: WebSocket): Peer {
   const messages = on(socket, 'message')
   // A lost connection is an error to it; the record says so too.
   socket.on('error', () => {})
-  const closed = new Promise<{ code: number; reason: string; wasClean: boolean }>((resolve) => {
+  const closed = new Promise<PeerRecord>((resolve) => {
     socket.addEventListener('close', ({ code, reason, wasClean }) => resolve({ code, reason, wasClean }))
   })
   return {

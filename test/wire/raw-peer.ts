@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { encodeClosePayload } from '../../frames/close-payload.ts'
 import { encodeFrame } from '../../frames/encoder.ts'
+import { mask } from '../../frames/mask.ts'
 import { type MessageOpcode, Opcode } from '../../frames/opcode.ts'
 import type { Role } from '../../lib/index.ts'
 
@@ -66,8 +67,7 @@ function headerOf(bytes: Buffer): { start: number; length: number; masked: boole
 function frameOf(bytes: Buffer): RawFrame {
   const { start, length, masked } = headerOf(bytes)
   const payload = Buffer.from(bytes.subarray(start, start + length))
-  const key = bytes.subarray(start - 4, start)
-  if (masked) for (let at = 0; at < length; at++) payload[at] = (payload[at] ?? 0) ^ (key[at & 3] ?? 0)
+  if (masked) mask(payload, 0, length, bytes.readInt32BE(start - 4))
   return { first: bytes[0] ?? 0, masked, payload }
 }
 

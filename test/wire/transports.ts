@@ -1,13 +1,12 @@
 /** What a WebSocket runs over here: the suites of this folder are functions of one of these. */
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { connect as connectNet, createServer as createNetServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
+import { connect as connectTls, createSecureContext, createServer as createTlsServer } from 'node:tls'
 import type { Test } from 'tap'
 import { connect, Connection, type ConnectionOptions, type Role, WebSocketServer } from '../../lib/index.ts'
 import { memoryPair } from '../help/memory-pair.ts'
@@ -27,7 +26,7 @@ export interface BothEnds {
   readonly server: Connection
 }
 
-/** All that is opened ends with the test. */
+/** All that is opened ends with its test. One test at a time. */
 export interface Transport {
   readonly name: string
   /** It knows RST. */
@@ -35,6 +34,8 @@ export interface Transport {
   /** A connection of that role, and a raw peer in the other one. */
   one(t: Test, role: Role, options?: ConnectionOptions): Promise<OneEnd>
   both(t: Test, client?: ConnectionOptions, server?: ConnectionOptions): Promise<BothEnds>
+  /** Stops listening. */
+  stop(): Promise<void>
 }
 
 const memory: Transport = {
@@ -60,45 +61,48 @@ const memory: Transport = {
     endWith(t, server)
     return Promise.resolve({ client, server })
   },
+  stop: () => Promise.resolve(),
 }
 
-/** Where servers of that kind listen, and how clients reach them. */
+/** A server that listens, once for all tests. */
+interface Listening<S> {
+  readonly server: S
+  readonly url: string
+  readonly address: { port: number; host: string } | { path: string }
+}
+
+/** One kind of socket. */
 interface SocketKind {
   readonly name: string
   readonly resets: boolean
+  readonly scheme: 'ws' | 'wss' | 'ws+unix'
   httpServer(): HttpServer
   /** A server of raw sockets. */
   rawServer(): Server
   /** The event of `rawServer` that brings them. */
   readonly rawEvent: 'connection' | 'secureConnection'
-  /** `tcp` is what a raw client's own TCP socket is, `wire` what it reads and writes. */
-  rawClient(place: Place): { tcp: Socket; wire: Duplex; ready: string }
-  listen(server: Server): Promise<Place>
-}
-
-interface Place {
-  readonly url: string
-  readonly address: { port: number; host: string } | { path: string }
-  forget(): void
+  /** What a raw client reads and writes over its TCP socket, and the event that says it may. */
+  rawClient(tcp: Socket): { wire: Duplex; ready: string }
 }
 
 function overSockets(kind: SocketKind): Transport {
-  async function withServer(
-    t: Test,
-    options: ConnectionOptions,
-  ): Promise<{ server: WebSocketServer; place: Place; handlerErrors: unknown[] }> {
-    const http = kind.httpServer()
-    const server = new WebSocketServer({ ...options, server: http })
-    const handlerErrors: unknown[] = []
-    server.on('handlerError', (error) => handlerErrors.push(error))
-    const place = await kind.listen(http)
+  let http: Promise<Listening<HttpServer>> | undefined
+  let raw: Promise<Listening<Server>> | undefined
+
+  async function serve(t: Test, options: ConnectionOptions): Promise<WebSocketServer> {
+    http ??= listen(kind.httpServer(), kind.scheme)
+    const server = new WebSocketServer({ ...options, server: (await http).server })
     t.teardown(async () => {
       for (const connection of server.connections) connection.terminate()
       await server.close()
-      await closed(http)
-      place.forget()
     })
-    return { server, place, handlerErrors }
+    return server
+  }
+
+  async function client(t: Test, url: string, options: ConnectionOptions): Promise<Connection> {
+    const connection = await connect(url, { ...options, tls: { secureContext: trusting } })
+    endWith(t, connection)
+    return connection
   }
 
   return {
@@ -106,111 +110,107 @@ function overSockets(kind: SocketKind): Transport {
     resets: kind.resets,
     async one(t, role, options = {}) {
       if (role === 'server') {
-        const { server, place, handlerErrors } = await withServer(t, options)
-        const { tcp, wire, ready } = kind.rawClient(place)
+        const server = await serve(t, options)
+        const handlerErrors: unknown[] = []
+        server.on('handlerError', (error) => handlerErrors.push(error))
+        http ??= listen(kind.httpServer(), kind.scheme)
+        const { address } = await http
+        const tcp = connectNet({ ...address, allowHalfOpen: true, noDelay: true })
+        const { wire, ready } = kind.rawClient(tcp)
         const peer = new RawPeer(wire, 'client', () => tcp.resetAndDestroy(), true)
         await once(wire, ready)
         const opened = once(server, 'connection')
         await peer.open()
-        const [connection] = await opened
-        if (!(connection instanceof Connection)) throw new TypeError('the server opened something else')
+        const connection: Connection = (await opened)[0]
         endWith(t, connection, peer)
         return { connection, peer, handlerErrors }
       }
-      const server = kind.rawServer()
-      const place = await kind.listen(server)
-      const tcp = once(server, 'connection')
-      const wire = once(server, kind.rawEvent)
-      const opening = connect(place.url, { ...options, tls: { ca: localhost.cert } })
-      const raw: Socket = (await tcp)[0]
-      const peer = new RawPeer((await wire)[0], 'server', () => raw.resetAndDestroy(), true)
+      raw ??= listen(kind.rawServer(), kind.scheme)
+      const { server, url } = await raw
+      const accepted = once(server, 'connection')
+      const secured = once(server, kind.rawEvent)
+      const connecting = client(t, url, options)
+      const tcp: Socket = (await accepted)[0]
+      const peer = new RawPeer((await secured)[0], 'server', () => tcp.resetAndDestroy(), true)
       await peer.open()
-      const connection = await opening
+      const connection = await connecting
       endWith(t, connection, peer)
-      t.teardown(async () => {
-        await closed(server)
-        place.forget()
-      })
       return { connection, peer, handlerErrors: [] }
     },
     async both(t, clientOptions = {}, serverOptions = {}) {
-      const { server, place } = await withServer(t, serverOptions)
+      const server = await serve(t, serverOptions)
+      http ??= listen(kind.httpServer(), kind.scheme)
       const opened = once(server, 'connection')
-      const client = await connect(place.url, { ...clientOptions, tls: { ca: localhost.cert } })
-      const [connection] = await opened
-      endWith(t, client)
-      return { client, server: connection }
+      const connection = await client(t, (await http).url, clientOptions)
+      return { client: connection, server: (await opened)[0] }
+    },
+    async stop() {
+      for (const listening of [await http, await raw]) {
+        if (listening === undefined) continue
+        const closed = once(listening.server, 'close')
+        listening.server.close()
+        await closed
+      }
     },
   }
 }
 
-async function listenOnPort(server: Server, scheme: string): Promise<Place> {
+async function listen<S extends Server>(server: S, scheme: string): Promise<Listening<S>> {
+  if (scheme === 'ws+unix') {
+    const path = join(tmpdir(), `farewell-${process.pid}-${sockets++}`)
+    server.listen(path)
+    await once(server, 'listening')
+    return { server, url: `${scheme}:${path}:/`, address: { path } }
+  }
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
-  return { url: `${scheme}://127.0.0.1:${port}/`, address: { port, host: '127.0.0.1' }, forget() {} }
+  return { server, url: `${scheme}://127.0.0.1:${port}/`, address: { port, host: '127.0.0.1' } }
 }
 
-function rawNet({ address }: Place): Socket {
-  return connectNet({ ...address, allowHalfOpen: true })
-}
+let sockets = 0
 
-function rawTcpClient(place: Place): { tcp: Socket; wire: Duplex; ready: string } {
-  const tcp = rawNet(place)
-  return { tcp, wire: tcp, ready: 'connect' }
-}
+const trusting = createSecureContext({ ca: localhost.cert })
 
 const tcp = overSockets({
   name: 'TCP',
   resets: true,
+  scheme: 'ws',
   httpServer: () => createHttpServer(),
-  rawServer: () => createNetServer({ allowHalfOpen: true }),
+  rawServer: () => createNetServer({ allowHalfOpen: true, noDelay: true }),
   rawEvent: 'connection',
-  rawClient: rawTcpClient,
-  listen: (server) => listenOnPort(server, 'ws'),
+  rawClient: (tcp) => ({ wire: tcp, ready: 'connect' }),
 })
 
 const tls = overSockets({
   name: 'TLS',
   resets: true,
+  scheme: 'wss',
   httpServer: () => createHttpsServer(localhost),
-  rawServer: () => createTlsServer({ ...localhost, allowHalfOpen: true }),
+  rawServer: () => createTlsServer({ ...localhost, allowHalfOpen: true, noDelay: true }),
   rawEvent: 'secureConnection',
-  rawClient: (place) => {
-    const tcp = rawNet(place)
-    return { tcp, wire: connectTls({ socket: tcp, ca: localhost.cert }), ready: 'secureConnect' }
-  },
-  listen: (server) => listenOnPort(server, 'wss'),
+  rawClient: (tcp) => ({
+    wire: connectTls({ socket: tcp, secureContext: trusting }),
+    ready: 'secureConnect',
+  }),
 })
 
 const unix = overSockets({
   name: 'a Unix socket',
   resets: false,
+  scheme: 'ws+unix',
   httpServer: () => createHttpServer(),
-  rawServer: () => createNetServer({ allowHalfOpen: true }),
+  rawServer: () => createNetServer({ allowHalfOpen: true, noDelay: true }),
   rawEvent: 'connection',
-  rawClient: rawTcpClient,
-  async listen(server) {
-    const folder = mkdtempSync(join(tmpdir(), 'farewell-'))
-    const path = join(folder, 'socket')
-    server.listen(path)
-    await once(server, 'listening')
-    return { url: `ws+unix:${path}:/`, address: { path }, forget: () => rmSync(folder, { recursive: true }) }
-  },
+  rawClient: (tcp) => ({ wire: tcp, ready: 'connect' }),
 })
 
+export { memory }
 export const transports: readonly Transport[] = [memory, tcp, tls, unix]
-export { memory, tcp }
 
 export function otherRole(role: Role): Role {
   return role === 'client' ? 'server' : 'client'
-}
-
-async function closed(server: Server): Promise<void> {
-  const over = once(server, 'close')
-  server.close()
-  await over
 }
 
 function endWith(t: Test, connection: Connection, peer?: RawPeer): void {

@@ -1,0 +1,86 @@
+import t from 'tap'
+import { PeerWatch } from '../../lib/peer-watch.ts'
+
+const settings = { keepalive: { interval: 25_000, timeout: 20_000 }, progressTimeout: 30_000 } as const
+const none = { frames: 0, unfinished: false }
+const some = { frames: 0, unfinished: true }
+
+await t.test('D10: a Ping after the interval, once; gone after the timeout behind it', async (t) => {
+  const watch = new PeerWatch(settings, 1000)
+  t.equal(watch.silence(25_999, false), undefined)
+  t.equal(watch.silence(26_000, false), 'ping')
+  t.equal(watch.silence(27_000, false), undefined, 'one Ping a silence')
+  t.equal(watch.silence(45_999, false), undefined)
+  t.equal(watch.silence(46_000, false), 'gone')
+})
+
+await t.test('D10: whatever comes breaks the silence, and the next one gets a Ping of its own', async (t) => {
+  const watch = new PeerWatch(settings, 0)
+  watch.heard(1)
+  t.equal(watch.silence(25_000, false), undefined)
+  t.equal(watch.silence(49_999, false), undefined)
+  t.equal(watch.silence(50_000, false), 'ping')
+  watch.heard(1)
+  t.equal(watch.silence(51_000, false), undefined)
+  t.equal(watch.silence(75_999, false), undefined)
+  t.equal(watch.silence(76_000, false), 'ping')
+  t.equal(watch.silence(96_000, false), 'gone')
+})
+
+await t.test('D10: while we do not read, silence is our own doing', async (t) => {
+  const watch = new PeerWatch(settings, 0)
+  t.equal(watch.silence(25_000, false), 'ping')
+  t.equal(watch.silence(100_000, true), undefined)
+  t.equal(watch.silence(124_999, false), undefined)
+  t.equal(watch.silence(125_000, false), 'ping')
+  t.equal(watch.silence(145_000, false), 'gone')
+})
+
+await t.test('D10: without keepalive nobody is given up', async (t) => {
+  const watch = new PeerWatch({ ...settings, keepalive: false }, 0)
+  t.equal(watch.silence(1e9, false), undefined)
+})
+
+await t.test('F7: an unfinished frame without a byte stalls after the progress timeout', async (t) => {
+  const watch = new PeerWatch(settings, 0)
+  watch.heard(5000)
+  t.equal(watch.stalls(1000, false, some), false)
+  t.equal(watch.stalls(30_999, false, some), false)
+  t.equal(watch.stalls(31_000, false, some), true)
+})
+
+await t.test('F7: a byte now and then is no progress, 1 KiB is', async (t) => {
+  const dripped = new PeerWatch(settings, 0)
+  t.equal(dripped.stalls(0, false, none), false)
+  for (let now = 1000; now < 30_000; now += 1000) {
+    dripped.heard(35)
+    t.equal(dripped.stalls(now, false, some), false)
+  }
+  dripped.heard(8)
+  t.equal(dripped.stalls(30_000, false, some), true, '1023 bytes in 30 s')
+
+  const flowing = new PeerWatch(settings, 0)
+  t.equal(flowing.stalls(0, false, none), false)
+  for (let now = 1000; now <= 120_000; now += 1000) {
+    flowing.heard(35)
+    t.equal(flowing.stalls(now, false, some), false, `${now}`)
+  }
+})
+
+await t.test('F7: the end of a frame is progress, and between messages nothing stalls', async (t) => {
+  const watch = new PeerWatch(settings, 0)
+  t.equal(watch.stalls(29_000, false, { frames: 1, unfinished: true }), false)
+  t.equal(watch.stalls(58_999, false, { frames: 1, unfinished: true }), false)
+  t.equal(watch.stalls(59_000, false, { frames: 2, unfinished: true }), false)
+  t.equal(watch.stalls(89_000, false, { frames: 2, unfinished: true }), true)
+  t.equal(watch.stalls(90_000, false, { frames: 2, unfinished: false }), false)
+  t.equal(watch.stalls(1e9, false, { frames: 2, unfinished: false }), false)
+  t.equal(watch.stalls(1e9 + 30_000, false, { frames: 2, unfinished: true }), true)
+})
+
+await t.test('F7: while we do not read, nobody can come on', async (t) => {
+  const watch = new PeerWatch(settings, 0)
+  t.equal(watch.stalls(60_000, true, some), false)
+  t.equal(watch.stalls(89_999, false, some), false)
+  t.equal(watch.stalls(90_000, false, some), true)
+})

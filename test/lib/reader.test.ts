@@ -1,0 +1,338 @@
+import t from 'tap'
+import { Buffer } from 'node:buffer'
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import { Duplex } from 'node:stream'
+import { encodeFrame } from '../../frames/encoder.ts'
+import { Opcode } from '../../frames/opcode.ts'
+import { unfinishedMessages } from '../../lib/budget.ts'
+import { Reader } from '../../lib/reader.ts'
+import type { Message } from '../../lib/receiver.ts'
+import { turns } from '../help/loop.ts'
+
+const mebibyte = 1024 * 1024
+const maskKey = 0x0a0b0c0d
+
+/** A stream that is fed by hand; what the reader makes of it is written down. */
+class Source extends Duplex {
+  override _read(): void {}
+  override _write(_chunk: Buffer, _encoding: string, callback: () => void): void {
+    callback()
+  }
+}
+
+function begin(options: { maxQueuedMessages?: number; listening?: boolean; maxMessageSize?: number } = {}) {
+  const socket = new Source()
+  const events: string[] = []
+  const sink = {
+    listening: options.listening ?? false,
+    onMessage: (_message: Message): void => {},
+    deliver(message: Message): void {
+      events.push(typeof message === 'string' ? message : message.toString('hex'))
+      sink.onMessage(message)
+    },
+    control: (opcode: number, payload: Buffer): void =>
+      void events.push(`control ${opcode} ${payload.toString()}`),
+    violation: ({ name }: { name: string }): void => {
+      events.push(name)
+      reader.stop()
+    },
+    ended: (): void => void events.push('ended'),
+  }
+  const { maxQueuedMessages = 2, maxMessageSize = mebibyte } = options
+  const reader: Reader = new Reader(socket, { from: 'client', maxQueuedMessages, maxMessageSize }, sink)
+  socket.on('data', (chunk: Buffer) => reader.read(chunk))
+  socket.on('end', () => reader.end())
+  return { socket, reader, sink, events }
+}
+
+const text = (...messages: string[]): Buffer =>
+  Buffer.concat(messages.map((payload) => encodeFrame({ opcode: Opcode.text, payload, maskKey })))
+const ping = (payload: string): Buffer => encodeFrame({ opcode: Opcode.ping, payload, maskKey })
+const part = (payload: string): Buffer => encodeFrame({ opcode: Opcode.text, payload, maskKey, fin: false })
+
+await t.test('D3: with a listener, the messages of one read are delivered in it, in order', async (t) => {
+  const { reader, events } = begin({ listening: true })
+  reader.read(Buffer.concat([text('a', 'b'), ping('p'), text('c')]))
+  t.strictSame(events, ['a', 'b', 'control 9 p', 'c'])
+  t.notOk(reader.held)
+})
+
+await t.test(
+  'D3: without one they queue; a full queue stops the reading, taking one lets it go on',
+  async (t) => {
+    const { socket, reader, events } = begin()
+    socket.push(text('a'))
+    await turns()
+    t.notOk(reader.held)
+    socket.push(Buffer.concat([text('b', 'c'), ping('p'), text('d')]))
+    await turns()
+    t.ok(reader.held)
+    t.ok(socket.isPaused())
+    t.strictSame(events, [], 'the Ping lies behind what is not read')
+    socket.push(text('e'))
+    await turns(3)
+    t.equal(reader.take(), 'a')
+    t.ok(reader.held, 'c has come in its place')
+    t.strictSame(events, [])
+    t.equal(reader.take(), 'b')
+    t.strictSame(events, ['control 9 p'])
+    t.equal(reader.take(), 'c')
+    t.notOk(socket.isPaused())
+    await turns(2)
+    t.equal(reader.take(), 'd')
+    t.equal(reader.take(), 'e')
+    t.equal(reader.take(), undefined)
+    t.notOk(reader.held)
+  },
+)
+
+await t.test('D4: the queue is full at 1 MiB too', async (t) => {
+  const { socket, reader } = begin({ maxQueuedMessages: 1000 })
+  const payload = Buffer.alloc(mebibyte / 4)
+  const frame = encodeFrame({ opcode: Opcode.binary, payload, maskKey })
+  for (let n = 1; n <= 4; n++) {
+    t.notOk(reader.held)
+    reader.read(frame)
+  }
+  t.ok(reader.held)
+  t.ok(socket.isPaused())
+})
+
+await t.test(
+  'D3: a listener that comes gets what is queued, in order, and then what is read on',
+  async (t) => {
+    const { socket, reader, sink, events } = begin()
+    socket.push(text('a', 'b', 'c', 'd', 'e'))
+    await turns()
+    sink.listening = true
+    reader.deliverQueued()
+    t.strictSame(events, ['a', 'b', 'c', 'd', 'e'])
+    t.notOk(socket.isPaused())
+  },
+)
+
+await t.test('D3: a listener that leaves in the middle leaves the rest in the queue', async (t) => {
+  const { reader, sink, events } = begin({ maxQueuedMessages: 10 })
+  reader.read(text('a', 'b', 'c'))
+  sink.listening = true
+  sink.onMessage = () => (sink.listening = false)
+  reader.deliverQueued()
+  t.strictSame(events, ['a'])
+  t.equal(reader.take(), 'b')
+  sink.listening = true
+  reader.read(text('d'))
+  t.strictSame(events, ['a'], 'd is behind c')
+  reader.deliverQueued()
+  t.strictSame(events, ['a', 'c'])
+})
+
+await t.test('D3: who waits gets a message before the listener', async (t) => {
+  const { reader, events } = begin({ listening: true })
+  const waiting = reader.wait(undefined)
+  reader.read(text('a', 'b'))
+  t.equal(await waiting, 'a')
+  t.strictSame(events, ['b'])
+})
+
+await t.test('pause: nothing is read or delivered until resume, in the middle of a chunk too', async (t) => {
+  const { socket, reader, sink, events } = begin({ listening: true })
+  sink.onMessage = (message) => {
+    if (message === 'b') reader.pause()
+  }
+  socket.push(Buffer.concat([text('a', 'b', 'c'), ping('p')]))
+  await turns()
+  t.strictSame(events, ['a', 'b'])
+  t.ok(reader.held)
+  t.ok(socket.isPaused())
+  socket.push(text('d'))
+  await turns(2)
+  t.strictSame(events, ['a', 'b'])
+  reader.resume()
+  t.strictSame(events, ['a', 'b', 'c', 'control 9 p'])
+  await turns(2)
+  t.strictSame(events.at(-1), 'd')
+})
+
+await t.test('pause: a message that is in the decoder already waits in the queue', async (t) => {
+  const { reader, events } = begin({ listening: true })
+  reader.read(part('a'))
+  reader.pause()
+  t.ok(reader.held)
+  reader.read(encodeFrame({ opcode: Opcode.continuation, payload: 'b', maskKey }))
+  t.strictSame(events, [])
+  reader.resume()
+  t.strictSame(events, ['ab'])
+})
+
+await t.test('pause and resume from inside a listener change nothing', async (t) => {
+  const { socket, reader, sink, events } = begin({ listening: true })
+  sink.onMessage = () => {
+    reader.pause()
+    reader.resume()
+  }
+  socket.push(text('a', 'b', 'c'))
+  await turns()
+  t.strictSame(events, ['a', 'b', 'c'])
+  t.notOk(socket.isPaused())
+})
+
+await t.test(
+  'E4: resume inside a message from the queue does not deliver the next one inside it',
+  async (t) => {
+    const { reader, sink, events } = begin({ listening: true, maxQueuedMessages: 2 })
+    reader.pause()
+    reader.read(text('a', 'b', 'c', 'd'))
+    const depths: number[] = []
+    let depth = 0
+    sink.onMessage = () => {
+      depths.push(++depth)
+      reader.pause()
+      reader.resume()
+      reader.take()
+      depth--
+    }
+    reader.resume()
+    t.strictSame(events, ['a', 'c'], 'b and d were taken')
+    t.strictSame(depths, [1, 1])
+  },
+)
+
+await t.test('K5: discard reads on though paused and full, and throws away what finds no room', async (t) => {
+  const { socket, reader, events } = begin()
+  reader.pause()
+  socket.push(Buffer.concat([text('a', 'b', 'c', 'd'), ping('p')]))
+  await turns(2)
+  t.strictSame(events, [])
+  reader.discard()
+  await turns(2)
+  t.strictSame(events, ['control 9 p'])
+  t.notOk(reader.held)
+  t.strictSame([reader.take(), reader.take(), reader.take()], ['a', 'b', undefined])
+  reader.resume()
+  socket.push(text('e'))
+  await turns(2)
+  t.equal(reader.take(), 'e', 'where there is room again, nothing is thrown away')
+})
+
+await t.test(
+  'stop: nothing comes any more, the budget is given back, and the socket is read to its end',
+  async (t) => {
+    const { socket, reader, events } = begin({ listening: true })
+    socket.push(part('unfinished'))
+    await turns()
+    t.not(unfinishedMessages.used, 0)
+    t.ok(reader.unfinished)
+    reader.pause()
+    reader.stop()
+    t.equal(unfinishedMessages.used, 0)
+    t.notOk(reader.held)
+    socket.push(text('a'))
+    socket.push(null)
+    await turns(2)
+    t.strictSame(events, ['ended'])
+    t.ok(socket.readableEnded)
+  },
+)
+
+await t.test('D3: the end of TCP comes behind the messages that are held', async (t) => {
+  const { socket, reader, events } = begin()
+  socket.push(text('a', 'b', 'c', 'd'))
+  await turns()
+  t.ok(socket.isPaused())
+  // As a net socket does, which tells a paused reader of the end.
+  socket.push(null)
+  socket.read(0)
+  await turns(2)
+  t.strictSame(events, [])
+  t.equal(reader.take(), 'a')
+  t.strictSame(events, [])
+  t.equal(reader.take(), 'b')
+  t.strictSame(events, ['ended'], 'all has been read')
+  t.equal(reader.take(), 'c')
+  t.equal(reader.take(), 'd')
+  t.strictSame(events, ['ended'])
+})
+
+await t.test('the end of TCP that was held comes when reading stops', async (t) => {
+  const { socket, reader, events } = begin()
+  socket.push(text('a', 'b', 'c'))
+  await turns()
+  socket.push(null)
+  socket.read(0)
+  await turns(2)
+  t.strictSame(events, [])
+  reader.stop()
+  await turns()
+  t.strictSame(events, ['ended'])
+})
+
+await t.test('clear forgets what is queued, and nothing else', async (t) => {
+  const { reader } = begin()
+  reader.read(text('a'))
+  reader.clear()
+  t.equal(reader.take(), undefined)
+  reader.read(text('b'))
+  t.equal(reader.take(), 'b')
+})
+
+await t.test('frames and unfinished tell how far the peer is', async (t) => {
+  const { reader } = begin()
+  t.equal(reader.frames, 0)
+  t.notOk(reader.unfinished)
+  reader.read(text('a').subarray(0, 3))
+  t.ok(reader.unfinished)
+  reader.read(text('a').subarray(3))
+  t.notOk(reader.unfinished)
+  t.equal(reader.frames, 1)
+})
+
+await t.test('a violation is told of, and waits can be told of the end', async (t) => {
+  const { reader, events } = begin()
+  const waiting = reader.wait(undefined)
+  reader.read(Buffer.from([0x81, 0x00]))
+  t.strictSame(events, ['missing-mask'])
+  reader.rejectWaits(new Error('over'))
+  await t.rejects(waiting, new Error('over'))
+})
+
+await t.test(
+  'D6: bytes of somebody’s Duplex stay as they are, those of a net socket are unmasked in place',
+  async (t) => {
+    const { socket, events } = begin({ listening: true })
+    const chunk = text('mine')
+    const before = Buffer.from(chunk)
+    socket.push(chunk)
+    await turns()
+    t.strictSame(events, ['mine'])
+    t.ok(chunk.equals(before))
+
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    if (address === null || typeof address === 'string') throw new TypeError('a TCP server has a port')
+    const client = connect(address.port, '127.0.0.1')
+    const [accepted] = (await once(server, 'connection')) as [Socket]
+    const got: Message[] = []
+    const reader = new Reader(
+      accepted,
+      { from: 'client', maxMessageSize: 100, maxQueuedMessages: 1 },
+      { listening: true, deliver: (message) => got.push(message), control() {}, violation() {}, ended() {} },
+    )
+    client.write(encodeFrame({ opcode: Opcode.binary, payload: 'yours', maskKey }))
+    const [read] = (await once(accepted, 'data')) as [Buffer]
+    reader.read(read)
+    t.strictSame(got, [Buffer.from('yours')])
+    t.equal(read.toString('latin1', 6), 'yours')
+    client.destroy()
+    accepted.destroy()
+    server.close()
+  },
+)
+
+await t.test('D10: a larger maxMessageSize makes room in the process budget', async (t) => {
+  begin({ maxMessageSize: 20 * mebibyte })
+  t.equal(unfinishedMessages.charge(80 * mebibyte), true)
+  t.equal(unfinishedMessages.charge(1), false)
+  unfinishedMessages.release(80 * mebibyte)
+})

@@ -1,0 +1,305 @@
+import t from 'tap'
+import { Buffer } from 'node:buffer'
+import { Decoder } from '../../frames/decoder.ts'
+import { encodeFrame } from '../../frames/encoder.ts'
+import { type MessageOpcode, Opcode } from '../../frames/opcode.ts'
+import { Budget } from '../../lib/budget.ts'
+import { type Message, Receiver } from '../../lib/receiver.ts'
+
+const mebibyte = 1024 * 1024
+
+/** A receiver behind a decoder, as a connection has it, and what comes out of them. */
+class Reception {
+  readonly budget: Budget
+  readonly receiver: Receiver
+  readonly decoder: Decoder
+  readonly messages: Message[] = []
+  readonly controls: string[] = []
+  readonly violations: string[] = []
+
+  constructor({ limit = 64 * mebibyte, maxMessageSize = 16 * mebibyte } = {}) {
+    this.budget = new Budget(limit)
+    this.receiver = new Receiver(
+      {
+        message: (message) => this.messages.push(message),
+        control: (opcode, payload) => this.controls.push(`${opcode} ${payload.toString()}`),
+        violation: (violation) => {
+          this.violations.push(`${violation.closeCode} ${violation.name}`)
+          this.decoder.stop()
+        },
+      },
+      this.budget,
+    )
+    this.decoder = new Decoder(this.receiver, { from: 'server', maxMessageSize })
+  }
+
+  push(...chunks: Uint8Array[]): this {
+    // Each in memory of its own, as a socket gives them.
+    for (const chunk of chunks) {
+      const own = Buffer.allocUnsafeSlow(chunk.length)
+      own.set(chunk)
+      this.decoder.push(own)
+    }
+    return this
+  }
+
+  frame(opcode: Opcode, payload: Uint8Array | string, fin: boolean): this {
+    return this.push(encodeFrame({ opcode, payload, fin }))
+  }
+
+  /** Straight to the receiver: the next piece lies in a chunk of its own of that size. */
+  piece(opcode: MessageOpcode, size: number, chunkSize: number, last = false): void {
+    this.receiver.data(opcode, Buffer.allocUnsafeSlow(chunkSize).fill(size), 0, size, last)
+  }
+}
+
+const { text, binary, continuation, ping, pong } = Opcode
+
+await t.test(
+  '6455-5.4-unfragmented, D6: a whole message is text as string or binary as Buffer',
+  async (t) => {
+    const reception = new Reception()
+    reception.frame(text, 'Grüße €', true).frame(binary, Buffer.from([0, 255]), true)
+    reception.frame(text, '', true).frame(binary, '', true)
+    t.strictSame(reception.messages, ['Grüße €', Buffer.from([0, 255]), '', Buffer.alloc(0)])
+    t.equal(reception.budget.used, 0, 'nothing of them is held')
+  },
+)
+
+await t.test('D6: a binary message in one chunk is a view of it, not a copy', async (t) => {
+  const reception = new Reception()
+  const chunk = encodeFrame({ opcode: binary, payload: Buffer.alloc(100, 1) })
+  reception.decoder.push(chunk)
+  const [message] = reception.messages
+  if (!Buffer.isBuffer(message)) throw new TypeError('binary is a Buffer')
+  t.equal(message.buffer, chunk.buffer)
+})
+
+await t.test(
+  '6455-5.4-fragments-joined, 6455-5.4-type-from-first: with control frames between',
+  async (t) => {
+    const reception = new Reception()
+    reception.frame(text, 'one ', false).frame(ping, 'p', true).frame(continuation, 'two ', false)
+    reception.frame(pong, 'q', true).frame(continuation, 'three', true)
+    reception.frame(binary, 'x', false).frame(continuation, '', false).frame(continuation, 'y', true)
+    t.strictSame(reception.messages, ['one two three', Buffer.from('xy')])
+    t.strictSame(reception.controls, ['9 p', '10 q'])
+    t.equal(reception.budget.used, 0)
+  },
+)
+
+await t.test('6455-5.4-no-frame-boundary-meaning: cut into chunks anywhere, the same messages', async (t) => {
+  const words = 'Zażółć gęślą jaźń 🙂 '.repeat(3)
+  const frames = Buffer.concat([
+    encodeFrame({ opcode: text, payload: words }),
+    encodeFrame({ opcode: binary, payload: Buffer.from(words), fin: false }),
+    encodeFrame({ opcode: continuation, payload: 'end' }),
+  ])
+  for (let cut = 0; cut <= frames.length; cut++) {
+    const reception = new Reception()
+    reception.push(frames.subarray(0, cut), frames.subarray(cut))
+    t.strictSame(reception.messages, [words, Buffer.from(`${words}end`)], `cut at ${cut}`)
+    t.equal(reception.budget.used, 0)
+  }
+  const bytewise = new Reception()
+  bytewise.push(...Array.from(frames, (byte) => Buffer.from([byte])))
+  t.strictSame(bytewise.messages, [words, Buffer.from(`${words}end`)])
+})
+
+await t.test('6455-6.2-new-message-after-final: nothing of one message is left for the next', async (t) => {
+  const reception = new Reception()
+  for (const size of [5000, 1, 0, 70_000, 3]) {
+    reception.frame(binary, Buffer.alloc(size, size), false).frame(continuation, Buffer.alloc(size, 1), true)
+  }
+  for (const [at, size] of [5000, 1, 0, 70_000, 3].entries()) {
+    t.ok(
+      Buffer.concat([Buffer.alloc(size, size), Buffer.alloc(size, 1)]).equals(
+        Buffer.from(reception.messages[at] ?? '?'),
+      ),
+    )
+  }
+})
+
+await t.test('8.1-fail-fast, D7: bad UTF-8 fails in the frame of its first bad byte', async (t) => {
+  const whole = new Reception()
+  whole.frame(text, Buffer.from([0x61, 0xff]), true)
+  t.strictSame(whole.violations, ['1007 bad-utf8'])
+
+  const early = new Reception()
+  early.frame(text, Buffer.from([0xe2, 0x82]), false)
+  t.strictSame(early.violations, [], 'a character may be cut')
+  early.frame(continuation, Buffer.from([0x28]), false)
+  t.strictSame(early.violations, ['1007 bad-utf8'], 'not at the message’s end')
+  t.equal(early.budget.used, 0)
+
+  const unending = new Reception()
+  unending.push(Buffer.from([0x81, 0x7e, 0x10, 0x00]), Buffer.from([0x61, 0xed, 0xa0]))
+  t.strictSame(unending.violations, ['1007 bad-utf8'], 'not at the frame’s end')
+
+  const half = new Reception()
+  half.frame(text, 'a', false).frame(continuation, Buffer.from([0xf0, 0x9f]), true)
+  t.strictSame(half.violations, ['1007 bad-utf8'], 'the message ends inside a character')
+  t.strictSame([...whole.messages, ...early.messages, ...unending.messages, ...half.messages], [])
+  t.equal(half.budget.used, 0)
+})
+
+await t.test('6455-5.6-partial-utf8-in-frame: characters cut by every frame come out whole', async (t) => {
+  const reception = new Reception()
+  const bytes = Buffer.from('a€🙂ÿ\uFFFD')
+  for (const [at, byte] of bytes.entries()) {
+    reception.frame(at === 0 ? text : continuation, Buffer.from([byte]), at === bytes.length - 1)
+  }
+  reception.frame(text, Buffer.from([0xc3]), false).frame(continuation, Buffer.from([0xa9]), true)
+  t.strictSame(reception.messages, ['a€🙂ÿ\uFFFD', 'é'])
+})
+
+await t.test('6455-5.6-binary-any: fragments of a binary message may hold anything', async (t) => {
+  const reception = new Reception()
+  reception.frame(binary, Buffer.from([0xff, 0xc0]), false).frame(continuation, Buffer.from([0x80]), true)
+  t.strictSame(reception.messages, [Buffer.from([0xff, 0xc0, 0x80])])
+})
+
+await t.test('F4, 6455-10.4-message-limit: 1009 on the header that crosses the limit', async (t) => {
+  const reception = new Reception({ maxMessageSize: 10_000 })
+  for (let n = 0; n < 10; n++) reception.frame(n === 0 ? binary : continuation, Buffer.alloc(1000), false)
+  t.strictSame(reception.violations, [])
+  t.ok(reception.budget.used <= 2 * 10_000)
+  reception.push(Buffer.from([0x00, 0x01]))
+  t.strictSame(reception.violations, ['1009 message-too-big'])
+  t.equal(reception.budget.used, 0)
+})
+
+await t.test(
+  'F5, 6455-10.4-fragment-count: 16,300 fragments of one byte hold twice their size',
+  async (t) => {
+    const reception = new Reception()
+    const begin = encodeFrame({ opcode: binary, payload: 'x', fin: false })
+    const fragment = encodeFrame({ opcode: continuation, payload: 'x', fin: false })
+    reception.push(begin)
+    for (let size = 2; size <= 16_300; size++) {
+      reception.push(fragment)
+      if (reception.budget.used > Math.max(1024, 2 * size)) t.fail(`${reception.budget.used} for ${size}`)
+    }
+    t.ok(reception.budget.used >= 16_300 && reception.budget.used <= 2 * 16_300)
+    reception.frame(continuation, 'y', true)
+    t.ok(Buffer.from(`${'x'.repeat(16_300)}y`).equals(Buffer.from(reception.messages[0] ?? '')))
+    t.equal(reception.budget.used, 0)
+  },
+)
+
+await t.test('D4: a large piece is kept where it is, a small one does not pin its chunk', async (t) => {
+  const reception = new Reception()
+  reception.piece(binary, 40_000, 65_536)
+  t.equal(reception.budget.used, 65_536, 'by reference: the chunk is what it costs')
+  reception.piece(binary, 1, 65_536)
+  t.equal(reception.budget.used, 65_536 + 1024, 'copied into a block')
+  reception.piece(binary, 40_000, 65_536)
+  reception.piece(binary, 1, 65_536)
+  t.equal(reception.budget.used, 2 * 65_536 + 1024, 'the block goes on behind a large piece')
+  reception.piece(binary, 2, 2, true)
+  const expected = [
+    Buffer.alloc(40_000, 40_000),
+    Buffer.alloc(1, 1),
+    Buffer.alloc(40_000, 40_000),
+    Buffer.of(1, 2, 2),
+  ]
+  t.ok(Buffer.concat(expected).equals(Buffer.from(reception.messages[0] ?? '')))
+  // Small memory of its own is not worth a reference.
+  reception.piece(binary, 1023, 1023)
+  t.equal(reception.budget.used, 1024)
+})
+
+await t.test('D4: however a message is cut, it holds twice its size and 1 KiB at most', async (t) => {
+  let seed = 1
+  const random = (below: number): number => {
+    seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fffffff
+    return (seed >>> 8) % below
+  }
+  for (let round = 0; round < 200; round++) {
+    const reception = new Reception()
+    let size = 0
+    const kinds = [1 + random(4), 1 + random(2000), 1 + random(65_536)]
+    for (let n = 0; n < 60; n++) {
+      const piece = 1 + random(kinds[random(3)] ?? 1)
+      reception.piece(binary, piece, Math.min(65_536, piece + random(2 * piece)))
+      size += piece
+      if (reception.budget.used > 2 * size + 1024) t.fail(`${reception.budget.used} for ${size}`)
+    }
+    reception.piece(binary, 1, 1, true)
+    t.equal(Buffer.from(reception.messages[0] ?? '').length, size + 1)
+    t.equal(reception.budget.used, 0)
+  }
+})
+
+await t.test('F6: 1,024 empty fragments in a row are borne, one more is 1008', async (t) => {
+  const reception = new Reception()
+  const empty = encodeFrame({ opcode: continuation, payload: '', fin: false })
+  reception.frame(text, '', false)
+  for (let n = 1; n < 1024; n++) reception.push(empty)
+  reception.frame(continuation, 'x', false)
+  for (let n = 0; n < 1024; n++) reception.push(empty)
+  t.strictSame(reception.violations, [], 'a byte of data counts anew')
+  t.equal(reception.budget.used, 1024)
+  reception.push(empty)
+  t.strictSame(reception.violations, ['1008 empty-fragments'])
+  t.equal(reception.budget.used, 0)
+
+  const ended = new Reception()
+  ended.frame(binary, '', false)
+  for (let n = 1; n < 1024; n++) ended.push(empty)
+  ended.frame(continuation, 'x', true).frame(binary, '', false)
+  for (let n = 1; n < 1024; n++) ended.push(empty)
+  t.strictSame(ended.violations, [], 'the next message counts anew')
+})
+
+await t.test('Z9, D4: at the process budget 1013, and all of it is given back', async (t) => {
+  const copied = new Reception({ limit: 4096 })
+  copied.frame(binary, Buffer.alloc(900), false).frame(continuation, Buffer.alloc(900), false)
+  t.strictSame(copied.violations, [])
+  copied.frame(continuation, Buffer.alloc(3000), false)
+  t.strictSame(copied.violations, ['1013 process-budget'])
+  t.equal(copied.budget.used, 0)
+
+  const kept = new Reception({ limit: 4096 })
+  kept.frame(binary, Buffer.alloc(5000), false)
+  t.strictSame(kept.violations, ['1013 process-budget'])
+  t.equal(kept.budget.used, 0)
+
+  const whole = new Reception({ limit: 0 })
+  whole.frame(binary, Buffer.alloc(5000), true)
+  t.equal(whole.messages.length, 1, 'a message that comes whole is held by nobody')
+})
+
+await t.test('D4: what was held is given back at every kind of end', async (t) => {
+  const ends: Record<string, (reception: Reception) => void> = {
+    'the message ends': (reception) => reception.frame(continuation, 'x', true),
+    'the message is too big': (reception) => reception.frame(continuation, Buffer.alloc(100_000), true),
+    'bad UTF-8': (reception) => reception.frame(continuation, Buffer.from([0xff]), false),
+    'a rule is broken': (reception) => reception.frame(text, 'nested', true),
+    'the budget is reached': (reception) => reception.frame(continuation, Buffer.alloc(60_000), false),
+    'the connection ends': (reception) => reception.receiver.clear(),
+  }
+  for (const [name, end] of Object.entries(ends)) {
+    const reception = new Reception({ limit: 50_000, maxMessageSize: 70_000 })
+    reception.frame(text, 'a'.repeat(1000), false).frame(continuation, 'b'.repeat(2000), false)
+    t.not(reception.budget.used, 0)
+    end(reception)
+    t.equal(reception.budget.used, 0, name)
+    reception.receiver.clear()
+    t.equal(reception.budget.used, 0, 'and not twice')
+  }
+})
+
+await t.test('a violation is told of once, and nothing is delivered behind it', async (t) => {
+  const reception = new Reception()
+  reception.push(
+    Buffer.concat([
+      encodeFrame({ opcode: text, payload: 'a' }),
+      Buffer.from([0x83, 0x00]),
+      encodeFrame({ opcode: text, payload: 'b' }),
+    ]),
+  )
+  reception.frame(text, 'c', true)
+  t.strictSame(reception.messages, ['a'])
+  t.strictSame(reception.violations, ['1002 reserved-opcode'])
+})
