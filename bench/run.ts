@@ -22,10 +22,15 @@ const { values: options } = parseArgs({
   },
 })
 
-/** Times in ms. A server's first round comes while its code is still being compiled, so it warms up for longer. */
+/**
+ * How long, in ms of the server's CPU time, so that a busy machine gives no worse figures. A server's code is still
+ * being compiled in its first round, which warms up for longer.
+ */
 const { rounds, firstWarmUp, warmUp, duration } = options.full
-  ? { rounds: 7, firstWarmUp: 3000, warmUp: 500, duration: 2000 }
-  : { rounds: 3, firstWarmUp: 600, warmUp: 100, duration: 400 }
+  ? { rounds: 7, firstWarmUp: 2000, warmUp: 300, duration: 1500 }
+  : { rounds: 3, firstWarmUp: 400, warmUp: 50, duration: 250 }
+/** Where the server hardly gets to run, a phase ends all the same after so many times its length. */
+const patience = 2
 
 const nodeFlags = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`]
 
@@ -33,11 +38,9 @@ async function measure(server: ServerProcess, workload: Workload, round: number)
   const { port, contestant } = server
   const load = await Load.open({ host, port, frames: contestant.frames, text: options.text, workload })
   load.start()
-  await sleep(round === 1 ? firstWarmUp : warmUp)
-
-  const before = await stateOf(server, load)
-  await sleep(duration)
-  const after = await stateOf(server, load)
+  const begun = await stateOf(server, load)
+  const before = await untilUsed(round === 1 ? firstWarmUp : warmUp, begun, server, load)
+  const after = await untilUsed(duration, before, server, load)
   await load.close()
 
   const time = after.time - before.time
@@ -67,6 +70,16 @@ async function stateOf(server: ServerProcess, load: Load): Promise<State> {
   return { serverCpu, loadCpu: user + system, messages: load.messages, time: performance.now() * 1000 }
 }
 
+/** Waits until the server has used so many ms of CPU time. */
+async function untilUsed(time: number, since: State, server: ServerProcess, load: Load): Promise<State> {
+  for (;;) {
+    await sleep(20)
+    const state = await stateOf(server, load)
+    if (state.serverCpu - since.serverCpu >= time * 1000) return state
+    if (state.time - since.time >= patience * time * 1000) return state
+  }
+}
+
 /** One line that is written over and over, where somebody watches. */
 function progress(line: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`)
@@ -93,7 +106,7 @@ for (const workload of workloads) {
 progress('')
 
 const messages = options.text ? 'text' : 'binary'
-const title = `Echo of ${messages} messages: medians of ${rounds} rounds of ${duration} ms`
+const title = `Echo of ${messages} messages: medians of ${rounds} rounds of ${duration} ms of CPU time`
 console.log(`${title}\n\n${machineText(machine)}\n\n${tableOf(samples)}`)
 mkdirSync(join(benchFolder, 'results'), { recursive: true })
 const file = join(benchFolder, 'results', `${machine.date.replaceAll(/[:.]/g, '-')}.json`)

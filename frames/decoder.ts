@@ -144,7 +144,7 @@ export class Decoder {
         this.#rest = rest === undefined ? left : Buffer.concat([left, rest])
         break
       }
-      if (rest === undefined || this.#held) break
+      if (rest === undefined) break
       this.#rest = undefined
       bytes = rest
       at = 0

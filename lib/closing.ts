@@ -98,8 +98,8 @@ export class Closing {
         this.#sender.drop()
         break
       case 'send-close': {
-        const { code, reason } = this.#life.sent ?? {}
-        this.#sender.close(encodeClosePayload(code, reason), () => this.dispatch('close-flushed'))
+        const { sent } = this.#life
+        this.#sender.close(encodeClosePayload(sent?.code, sent?.reason), () => this.dispatch('close-flushed'))
         break
       }
       case 'end':

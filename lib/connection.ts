@@ -162,7 +162,7 @@ export class Connection
     return this.#sender.bufferedAmount
   }
 
-  /** The peer's address, where there is one; undefined again when the connection is closed. */
+  /** The peer's address, where there is one; to be asked for while the connection is open. */
   get remoteAddress(): string | undefined {
     return this.#socket instanceof Socket ? this.#socket.remoteAddress : undefined
   }
@@ -310,8 +310,9 @@ export class Connection
 
   /** As any emitter's. Messages are still kept for a listener that comes later. */
   override removeAllListeners(event?: keyof ConnectionEvents): this {
-    super.removeAllListeners(event)
-    if (event === undefined) this.#watchListeners()
+    if (event !== undefined) return super.removeAllListeners(event)
+    super.removeAllListeners()
+    this.#watchListeners()
     return this
   }
 

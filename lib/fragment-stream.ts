@@ -31,12 +31,11 @@ export async function streamFragments(
       // The callback turns a throw of `next` into a rejection.
       const next = await sink.unlessClosed(Promise.resolve().then(() => iterator.next()))
       if (next.done === true) break
-      const part: Data = next.value
+      let payload = payloadOf(next.value)
       const first = opcode === undefined
-      opcode ??= opcodeOf(part)
-      if (opcodeOf(part) !== opcode)
+      opcode ??= opcodeOf(payload)
+      if (opcodeOf(payload) !== opcode)
         throw new TypeError('the parts of one message must be all strings or all bytes')
-      let payload = payloadOf(part)
       if (typeof payload === 'string') [payload, half] = splitSurrogate(half + payload)
       await sink.fragment(first ? opcode : Opcode.continuation, payload, false)
     }

@@ -256,7 +256,9 @@ export class WebSocketServer<Context = undefined>
   #turnAway(socket: Duplex, answer: Buffer): void {
     const { timers, lingerTimeout } = this.#settings
     socket.allowHalfOpen = true
-    socket.end(answer)
+    socket.end(answer, () => {
+      if (this.#closing !== undefined) socket.destroy() // Nobody who is turned away holds up `close`.
+    })
     socket.resume()
     this.#refused.add(socket)
     const cancel = timers.after(lingerTimeout, () => socket.destroy())
@@ -276,7 +278,7 @@ export class WebSocketServer<Context = undefined>
       connectionsCheckingInterval: Math.min(requestCheckInterval, timeout),
     })
     http.on('request', (request, response) => this.#answer(request, response))
-    http.on('connect', this.#route.upgrade) // Node would hang up; CONNECT is refused as any method but GET.
+    http.on('connect', (request, socket, head) => this.#route.upgrade(request, socket, head)) // Node would hang up; CONNECT is refused as any method but GET.
     this.#bound = new Promise((resolve) => {
       http.on('listening', () => {
         resolve()

@@ -2,8 +2,8 @@
 
 class Wait<T> {
   readonly promise: Promise<T>
-  #resolve: (value: T) => void = () => {}
-  #reject: (reason: unknown) => void = () => {}
+  #resolve!: (value: T) => void
+  #reject!: (reason: unknown) => void
   readonly #signal: AbortSignal | undefined
   readonly #onAbort: () => void
 

@@ -420,6 +420,19 @@ await t.test('holding while bytes wait for resume', async (t) => {
   t.equal(decoder.holding, true)
   decoder.stop()
   t.equal(decoder.holding, false)
+  decoder.push(hex('8101 64'))
+  t.equal(decoder.holding, false, 'nothing is kept after stop')
+})
+
+await t.test('stop and push from the sink: nothing is kept', async (t) => {
+  const calls = new Calls(fromServer)
+  calls.hook = () => {
+    calls.decoder.stop()
+    calls.decoder.push(hex('8101 62'))
+  }
+  calls.decoder.push(hex('8101 61 8101 63'))
+  t.same(calls.lines, ['data 1 a.'])
+  t.equal(calls.decoder.holding, false)
 })
 
 await t.test('hold from the sink at the end of a chunk: the next chunk waits', async (t) => {
@@ -508,6 +521,25 @@ await t.test(
     }
   },
 )
+
+await t.test('hold, push and resume from the sink: still in order, and no call inside a call', async (t) => {
+  for (const bytes of ['8101 61 8101 62', '8101 61']) {
+    const calls = new Calls(fromServer)
+    let inside = 0
+    calls.hook = (line) => {
+      t.equal(inside++, 0)
+      if (line === 'data 1 a.') {
+        calls.decoder.hold()
+        calls.decoder.push(hex('8101 63'))
+        calls.decoder.resume()
+      }
+      inside--
+    }
+    calls.decoder.push(hex(bytes))
+    const left = bytes.endsWith('62') ? ['data 1 b.'] : []
+    t.same(calls.lines, ['data 1 a.', ...left, 'data 1 c.'])
+  }
+})
 
 await t.test('push and hold from the sink: both wait, in order', async (t) => {
   for (const bytes of ['8101 61 8101 62', '8101 61']) {

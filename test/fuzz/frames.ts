@@ -39,7 +39,11 @@ function parse(input: Uint8Array): Input {
 }
 
 /** How chunks reach the decoder. */
-export type Mode = 'push' | 'hold at each event' | 'push the next from each event'
+export type Mode =
+  | 'push'
+  | 'hold at each event'
+  | 'push the next from each event'
+  | 'hold, push the next and resume in each event'
 
 /** Feeds the chunks to a decoder and tells what came of it. */
 export type Play = (chunks: readonly Uint8Array[], options: DecoderOptions, mode: Mode) => Result
@@ -60,6 +64,12 @@ export const play: Play = (chunks, options, mode) => {
     }
   } else if (mode === 'push the next from each event') {
     endpoint.hook = pushNext
+  } else if (mode === 'hold, push the next and resume in each event') {
+    endpoint.hook = () => {
+      decoder.hold()
+      pushNext()
+      decoder.resume()
+    }
   }
   while (queue.length > 0) {
     pushNext()
@@ -111,6 +121,7 @@ function compare(
     problem ??= differs(cutRandomly(wire, cuts), 'push')
     problem ??= differs(cutRandomly(wire, cuts), 'hold at each event')
     problem ??= differs(cutRandomly(wire, cuts), 'push the next from each event')
+    problem ??= differs(cutRandomly(wire, cuts), 'hold, push the next and resume in each event')
   }
   return problem
 }

@@ -20,7 +20,7 @@ export function systemError(code: string, syscall: 'read' | 'write' = 'read'): N
 
 /**
  * One end. What is written arrives at the other in a later turn of the event loop, one chunk a turn, each write (or
- * corked writes together) as one chunk of its own.
+ * corked writes together) as one chunk of its own, or as several if it is more than the network takes.
  */
 export class MemorySocket extends Duplex {
   /** How often bytes were given to the network. */
@@ -126,10 +126,12 @@ export class MemorySocket extends Duplex {
       process.nextTick(held.callback, systemError('EPIPE', 'write'))
       return
     }
-    if (this.#stalled || other.#comingBytes >= this.#capacity) return
-    this.#held = undefined
-    other.#arrive(held.bytes)
-    held.callback()
+    const room = this.#capacity - other.#comingBytes
+    if (this.#stalled || room <= 0) return
+    other.#arrive(held.bytes.subarray(0, room))
+    const rest = held.bytes.subarray(room)
+    this.#held = rest.length === 0 ? undefined : { ...held, bytes: rest }
+    if (rest.length === 0) held.callback()
   }
 
   #arrive(chunk: Buffer | null): void {

@@ -108,7 +108,7 @@ function lifeIn(state: ConnectionState, role: Role, facts: Partial<Life> = {}): 
 /** `state: effects`; `(server)` marks an effect in that role only. `-` is no effect and no change. */
 type Cell = string
 
-/** Closing.md 2b, read anew. */
+/** The transition table as specified, written down apart from the machine. */
 const table: Record<ConnectionState, Record<LifeEvent, Cell>> = {
   connecting: {
     opened: 'open:',
@@ -525,11 +525,23 @@ const lost = on('socket-error', reset)
 const terminated = on('terminate')
 const ended = on('socket-closed')
 
-const unclean = { code: 1006, reason: '', wasClean: false, received: null }
-const nobody = { ...unclean, initiator: 'none', sent: null }
-const unanswered = { ...unclean, initiator: 'local', sent: bye }
-const answeredHere = { code: 1000, reason: 'bye', initiator: 'local', sent: bye, received: bye }
-const byPeer = { code: 4001, reason: 'later', initiator: 'remote', received: peerBye, trigger: 'peer-close' }
+const unclean = { code: 1006, reason: '', wasClean: false, received: null } satisfies Partial<CloseInfo>
+const nobody = { ...unclean, initiator: 'none', sent: null } satisfies Partial<CloseInfo>
+const unanswered = { ...unclean, initiator: 'local', sent: bye } satisfies Partial<CloseInfo>
+const answeredHere = {
+  code: 1000,
+  reason: 'bye',
+  initiator: 'local',
+  sent: bye,
+  received: bye,
+} satisfies Partial<CloseInfo>
+const byPeer = {
+  code: 4001,
+  reason: 'later',
+  initiator: 'remote',
+  received: peerBye,
+  trigger: 'peer-close',
+} satisfies Partial<CloseInfo>
 
 /** How lives end: what happened, and what is told of it. */
 const stories: readonly [name: string, happened: Happening[], told: CloseInfo][] = [

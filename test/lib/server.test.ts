@@ -19,7 +19,7 @@ import {
 } from '../../lib/index.ts'
 import { deferred } from '../help/deferred.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
-import { turns, watchProcess } from '../help/loop.ts'
+import { turns, until, watchProcess } from '../help/loop.ts'
 import { memoryPair } from '../help/memory-pair.ts'
 import {
   type Answer,
@@ -27,7 +27,6 @@ import {
   exchange,
   rawClient,
   RawPeer,
-  type RequestParts,
   sampleAccept,
   serverText,
   upgradeRequest,
@@ -120,7 +119,8 @@ const badRequests: readonly (readonly [id: string, request: string | Uint8Array,
   ['6455-1.6-other-protocol-rejected: mail', 'EHLO x\r\n', 400],
   ['6455-1.6-other-protocol-rejected: TLS', Buffer.from('16030100050100000100', 'hex'), 400],
   ['garbage', Buffer.alloc(500, 0xa5), 400],
-  ['9112-3-request-line: two spaces', upgradeRequest({ target: ' /' }), 400],
+  // Two spaces are read as one by Node, as RFC 9112 section 3 allows.
+  ['9112-3-request-line: a fourth word', upgradeRequest({ target: '/ x' }), 400],
   ['9112-3-request-line: no version', 'GET /\r\n\r\n', 400],
   ['9112-5.1-no-space-before-colon', upgradeRequest({ lines: ['X-A : b'] }), 400],
   ['9112-5.2-obs-fold', upgradeRequest({ lines: ['Sec-WebSocket-Extensions: a', ' b'] }), 400],
@@ -321,9 +321,8 @@ await t.test('R3, 6455-4.2.2-abort-after-hangup: a client that leaves while veri
   server.on('connection', () => opened++)
   const peer = await rawClient(t, port)
   peer.write(upgradeRequest())
-  while (asked.length === 0) await turns()
-  const [request] = asked
-  const gone = once(request?.socket ?? (new Error('not asked') as never), 'close')
+  await until(() => asked.length > 0)
+  const gone = new Promise((resolve) => void asked[0]?.socket.once('close', resolve))
   ;(peer.socket as Socket).resetAndDestroy()
   await gone
   t.equal(opened, 0)
@@ -365,7 +364,12 @@ await t.test('H12: verify that hangs is a 503 after the handshake timeout', asyn
 
 await t.test('a client that does not close after its refusal is cut after the linger time', async (t) => {
   const timers = new FakeTimers()
-  const { port } = await serve(t, { timers, lingerTimeout: 700, verify: () => refuse(403) })
+  let socket: Duplex | undefined
+  const verify: ServerOptions['verify'] = (request) => {
+    ;({ socket } = request)
+    return refuse(403)
+  }
+  const { port } = await serve(t, { timers, lingerTimeout: 700, verify })
   const peer = await rawClient(t, port)
   peer.write(upgradeRequest())
   t.match(await peer.answer(), { status: 403 })
@@ -373,11 +377,12 @@ await t.test('a client that does not close after its refusal is cut after the li
   t.equal(timers.pending, 1)
   // What it still sends is read, so that no reset overtakes the answer.
   peer.write(Buffer.alloc(100_000))
-  await turns(10)
-  timers.advance(700)
+  await until(() => (socket as Socket).bytesRead > 100_000)
+  timers.advance(699)
+  t.equal(socket?.destroyed, false)
+  timers.advance(1)
+  t.equal(socket?.destroyed, true)
   t.equal(timers.pending, 0)
-  peer.write('x')
-  await peer.closed
 })
 
 await t.test(

@@ -6,8 +6,11 @@
  * a world is five numbers packed into one, and a step from world to world is an addition and a look-up.
  */
 import type { ConnectionState, LifeEvent } from '../../lib/lifecycle.ts'
-import type { Configuration, Invariant, Machine, Network, Side } from './model.ts'
-import { beginNetwork, beginSide, judgeSide, judgeWorld, rules, Turn } from './model.ts'
+import type { Configuration } from './configurations.ts'
+import { judgeSide, judgeWorld } from './judge.ts'
+import { beginNetwork, beginSide, type Invariant, type Machine, type Network, type Side } from './model.ts'
+import { rules } from './rules.ts'
+import { Turn } from './turn.ts'
 
 export interface Exploration {
   readonly worlds: number

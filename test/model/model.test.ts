@@ -1,6 +1,7 @@
 import t from 'tap'
+import { configurations } from './configurations.ts'
 import { explore } from './explore.ts'
-import { configurations, type Invariant, invariants, shipped } from './model.ts'
+import { invariants, shipped } from './model.ts'
 import { mutants } from './mutants.ts'
 
 // Everything that can happen to two machines and the wire between them. See model.ts for the theory.

@@ -6,12 +6,13 @@
  */
 import type { CloseInfo } from '../../lib/close-info.ts'
 import type { ConnectionState, Effect, Life, LifeEvent } from '../../lib/lifecycle.ts'
-import { type configurations, type Invariant, type Machine, shipped } from './model.ts'
+import type { configurations } from './configurations.ts'
+import { type Invariant, type Machine, shipped } from './model.ts'
 
 export interface Mutant {
   readonly name: string
   readonly machine: Machine
-  /** The configuration that shows it, and the invariant that it breaks there first. */
+  /** The configuration that shows it, and what it breaks in the first world that shows it. */
   readonly where: keyof typeof configurations
   readonly breaks: Invariant
 }
@@ -98,7 +99,7 @@ export const mutants: readonly Mutant[] = [
     name: 'a failed connection stays open',
     machine: inCell('open', 'violation', withFacts({ state: 'open' })),
     where: 'F bad frames',
-    breaks: 'S1',
+    breaks: 'S12',
   },
   {
     name: 'messages may be sent and answered behind our Close',
@@ -111,6 +112,12 @@ export const mutants: readonly Mutant[] = [
     machine: inCell('close-done', 'peer-fin', first('end')),
     where: 'A no faults, no timers',
     breaks: 'S2',
+  },
+  {
+    name: 'the Close of a failed connection waits behind messages',
+    machine: inCell('open', 'violation', without('drop-output')),
+    where: 'F bad frames',
+    breaks: 'S1',
   },
 
   // The end is the end
@@ -133,7 +140,7 @@ export const mutants: readonly Mutant[] = [
     name: 'a socket that just goes is not noticed',
     machine: ignoring('open', 'socket-closed'),
     where: 'D socket errors',
-    breaks: 'S3',
+    breaks: 'S12',
   },
 
   // Messages
@@ -205,6 +212,24 @@ export const mutants: readonly Mutant[] = [
     where: 'B timers',
     breaks: 'S9',
   },
+  {
+    name: 'a Close counts as sent when it is queued',
+    machine: inCell('open', 'close-received', withFacts({ sentFlushed: true })),
+    where: 'A no faults, no timers',
+    breaks: 'S13',
+  },
+  {
+    name: 'an unanswered keepalive makes us the initiator',
+    machine: inCell('open', 'keepalive-timeout', withFacts({ initiator: 'local' })),
+    where: 'K keepalive',
+    breaks: 'S7',
+  },
+  {
+    name: 'the error of a lost connection is not told',
+    machine: inCell('open', 'socket-error', withFacts({ error: undefined })),
+    where: 'D socket errors',
+    breaks: 'S9',
+  },
 
   // TCP
   {
@@ -221,7 +246,7 @@ export const mutants: readonly Mutant[] = [
     name: 'the server leaves ending TCP to the client',
     machine: inCell('open', 'close-received', without('end', { finSent: false })),
     where: 'A no faults, no timers',
-    breaks: 'L2',
+    breaks: 'S14',
   },
   {
     name: 'the client does not answer FIN',
@@ -233,7 +258,7 @@ export const mutants: readonly Mutant[] = [
     name: 'FIN leaves the connection open',
     machine: ignoring('open', 'peer-fin'),
     where: 'B timers',
-    breaks: 'S11',
+    breaks: 'S12',
   },
   {
     name: 'FIN does not make up for a reply that is due',
@@ -243,9 +268,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'terminate() forgets to destroy the socket',
-    machine: inCell('open', 'terminate', without('destroy')),
+    machine: inCell('open', 'terminate', without('destroy', { destroyed: false })),
     where: 'E terminate()',
-    breaks: 'L1',
+    breaks: 'S12',
   },
 
   // It always ends
@@ -253,7 +278,7 @@ export const mutants: readonly Mutant[] = [
     name: 'close-sent and a Close make close-received (.NET before 3.0)',
     machine: inCell('close-sent', 'close-received', withFacts({ state: 'close-received' })),
     where: 'A no faults, no timers',
-    breaks: 'S1',
+    breaks: 'S13',
   },
   {
     name: 'close() sets no deadline',
@@ -288,6 +313,12 @@ export const mutants: readonly Mutant[] = [
     breaks: 'L5',
   },
   {
+    name: 'a peer that does not read is waited for until the deadline',
+    machine: inCell('open', 'violation', without('start-linger', { linger: false })),
+    where: 'F limits, failing handlers',
+    breaks: 'L5',
+  },
+  {
     name: 'an unanswered keepalive does not end a half-closed connection',
     machine: ignoring('close-sent', 'keepalive-timeout'),
     where: 'L half close, cut',
@@ -297,6 +328,6 @@ export const mutants: readonly Mutant[] = [
     name: 'an unanswered keepalive does not end an open connection',
     machine: ignoring('open', 'keepalive-timeout'),
     where: 'K keepalive, cut, no messages',
-    breaks: 'L4',
+    breaks: 'S12',
   },
 ]

@@ -27,7 +27,7 @@ export function judgeTrace(
   for (const [index, { event, state, patient = false }] of trace.entries()) {
     const where = `${index}: ${event} in ${life.state}`
     if (!canHappen(life, event)) return `${where} cannot happen`
-    life = follow(life, event, { ...details, 'local-close': [close, patient] })
+    life = step(life, event, ...(event === 'local-close' ? [close, patient] : details[event])).life
     if (life.state !== state) return `${where} leads to ${life.state}, not to ${state}`
   }
   return undefined
@@ -36,7 +36,7 @@ export function judgeTrace(
 const close = { code: 1000, reason: '' }
 const error = new Error('of the trace')
 
-/** What the events bring along decides what is told, never the next state. */
+/** What the events bring along decides what is told, not the next state; so anything will do that starts the timers. */
 const details: LifeEvents = {
   opened: [],
   'handshake-failed': [error],
@@ -44,17 +44,13 @@ const details: LifeEvents = {
   'close-received': [close],
   'close-flushed': [],
   'peer-fin': [],
-  violation: [{ close, trigger: 'protocol-error', error }],
+  violation: [{ close, trigger: 'limit', error, hopeless: true }],
   'keepalive-timeout': [],
   'socket-error': [error],
   deadline: [],
   linger: [],
   terminate: [],
   'socket-closed': [],
-}
-
-function follow<E extends LifeEvent>(life: Life, event: E, details: LifeEvents): Life {
-  return step(life, event, ...details[event]).life
 }
 
 /** The effects come before their events: a timer fires when it runs, a Close is flushed when one was sent. */

@@ -1172,7 +1172,7 @@ const queues: Scenario[] = [
     async play(it) {
       const { connection, peer } = it
       connection.pause()
-      for (const number of numbers(3)) peer.text(number)
+      peer.write(Buffer.concat(numbers(3).map((number) => peer.encode(Opcode.text, number))))
       peer.fin()
       await turns()
       connection.resume()
