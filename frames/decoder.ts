@@ -66,7 +66,10 @@ export class Decoder {
   #rest: Buffer | undefined
   #frames = 0
 
+  /** @throws RangeError for a `maxMessageSize` that is no number from 0 on */
   constructor(sink: FrameSink, options: DecoderOptions) {
+    if (!(options.maxMessageSize >= 0))
+      throw new RangeError(`maxMessageSize must not be ${options.maxMessageSize}`)
     this.#sink = sink
     this.#maxMessageSize = options.maxMessageSize
     this.#facts =

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 import { finBit, headerSize, maxControlPayload, rsv1Bit, writeHeader } from './header.ts'
 import { mask } from './mask.ts'
-import { isControl, type Opcode } from './opcode.ts'
+import { isControl, Opcode } from './opcode.ts'
 
 export interface Frame {
   readonly opcode: Opcode
@@ -16,14 +16,17 @@ export interface Frame {
   readonly maskKey?: number | undefined
 }
 
+const opcodes: ReadonlySet<number> = new Set(Object.values(Opcode))
+
 /**
  * One frame in one buffer of its own. The payload is copied, never modified.
  *
- * @throws RangeError for a control frame that is fragmented or has more than 125 bytes (section 5.5)
+ * @throws RangeError for an opcode that does not exist (section 5.2), and for a control frame that is fragmented or has more than 125 bytes (section 5.5)
  */
 export function encodeFrame(frame: Frame): Buffer {
   const { opcode, payload, fin = true, rsv1 = false, maskKey } = frame
   const length = payloadSize(payload)
+  if (!opcodes.has(opcode)) throw new RangeError(`opcode ${opcode} does not exist (RFC 6455 5.2)`)
   if (isControl(opcode)) {
     if (!fin) throw new RangeError('a control frame cannot be fragmented (RFC 6455 5.5)')
     if (length > maxControlPayload) {

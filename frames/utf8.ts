@@ -23,7 +23,7 @@ export class Utf8Checker {
   #low = 0x80
   #high = 0xbf
 
-  /** Takes bytes `start` to `end`; false when they cannot go on what came before. */
+  /** Takes bytes `start` to `end`; false when they cannot go on what came before, and then it is over. */
   push(bytes: Buffer, start: number, end: number): boolean {
     let at = start
     while (this.#lacking > 0 && at < end) {

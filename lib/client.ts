@@ -66,14 +66,19 @@ async function open(first: Target, options: ConnectOptions): Promise<Connection>
   try {
     let target = first
     let { headers = {} } = options
-    for (let left = followRedirects; ; left--) {
-      const answer = await ask(target, headers, options, attempt.signal)
-      if (answer instanceof Connection) return answer
+    let answer = await ask(target, headers, options, attempt.signal)
+    for (let left = followRedirects; !(answer instanceof Connection); left--) {
       const next = left > 0 ? redirectTarget(target, answer) : undefined
       if (next === undefined) throw answer
-      if (next.origin !== target.origin) headers = withoutCredentials(headers)
-      target = next
+      if (next.origin === target.origin) {
+        target = { ...next, credentials: next.credentials ?? target.credentials }
+      } else {
+        target = next
+        headers = withoutCredentials(headers)
+      }
+      answer = await ask(target, headers, options, attempt.signal)
     }
+    return answer
   } finally {
     cancel()
     signal?.removeEventListener('abort', onAbort)
@@ -117,19 +122,17 @@ function ask(
         }),
       )
     })
+    const onError = (error: Error): void => {
+      reject(new HandshakeError(`the connection could not be opened: ${error.message}`, {}, { cause: error }))
+    }
+    request.on('error', onError)
     request.on('response', (response) => {
+      // What is wrong behind the head spoils the body, not the answer.
+      request.off('error', onError).on('error', () => {})
       void readBody(response).then((body) => {
-        resolve(new HandshakeError(refused(response).fault, { ...answerOf(response), body }))
+        resolve(new HandshakeError(refused(response), { ...answerOf(response), body }))
         request.destroy()
       })
-    })
-    request.on('information', ({ statusCode }) => {
-      if (statusCode !== 101) return // RFC 9110 15.2: others come before the answer
-      reject(new HandshakeError('the 101 response does not upgrade (RFC 6455 4.1)', { status: 101 }))
-      request.destroy()
-    })
-    request.on('error', (error) => {
-      reject(new HandshakeError(`the connection could not be opened: ${error.message}`, {}, { cause: error }))
     })
     request.on('close', () => signal.removeEventListener('abort', onAbort))
   })
@@ -192,8 +195,9 @@ function newKey(random: Random): string {
   return bytes.toString('base64')
 }
 
-function refused(response: IncomingMessage): { readonly fault: string } {
-  return { fault: `the server answered ${response.statusCode} ${response.statusMessage} instead of 101` }
+function refused({ statusCode, statusMessage }: IncomingMessage): string {
+  if (statusCode === 101) return 'the 101 response does not upgrade (RFC 6455 4.1)'
+  return `the server answered ${statusCode} ${statusMessage} instead of 101`
 }
 
 function answerOf(response: IncomingMessage): {

@@ -354,7 +354,6 @@ export class Connection
 
   #read(chunk: Buffer): void {
     this.#watch.heard(chunk.length)
-    if (!receives[this.state]) return
     // All that the frames of one read cause to be sent leaves in one write.
     this.#sender.cork()
     this.#reader.read(chunk)
@@ -367,7 +366,7 @@ export class Connection
       if ('name' in frame) this.#violated(frame, 'protocol-error')
       else this.#closing.dispatch('close-received', frame)
     } else if (opcode === Opcode.ping) {
-      if (sends[this.state]) this.#sender.pong(payload) // 5.5.2; not once our own Close is queued
+      this.#sender.pong(payload) // 5.5.2; behind our own Close it goes nowhere
       this.#tell('ping', payload)
     } else {
       this.#pings.pong(payload, this.#settings.timers.now())

@@ -169,8 +169,8 @@ export type ResponseVerdict = { readonly protocol: string } | { readonly fault: 
 export function judgeResponse(response: Head, key: string, offered: readonly string[]): ResponseVerdict {
   const fields = new Fields(response.rawHeaders)
   if (response.httpVersion !== '1.1') return { fault: 'the response is not HTTP/1.1' }
-  const upgrade = fields.all('upgrade')
-  if (upgrade.length !== 1 || lowerAscii(upgrade[0] ?? '') !== 'websocket')
+  const [upgrade, ...otherUpgrades] = fields.all('upgrade')
+  if (upgrade === undefined || otherUpgrades.length > 0 || lowerAscii(upgrade) !== 'websocket')
     return { fault: 'Upgrade is not "websocket"' } // item 2
   if (!fields.hasToken('connection', 'upgrade')) return { fault: 'Connection lacks "upgrade"' } // item 3
   const accept = fields.all('sec-websocket-accept')

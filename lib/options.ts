@@ -1,4 +1,5 @@
 /** The options: each with its meaning, its default and its check, once. Times are in milliseconds, sizes in bytes. */
+import { constants } from 'node:buffer'
 import { Agent, type IncomingMessage, type Server as HttpServer } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import { Server as NetServer } from 'node:net'
@@ -29,7 +30,10 @@ export interface ConnectionOptions {
   readonly progressTimeout?: number
   /** Pings that find out whether the peer is still there; `false` for none. Default: on a server on, on a client off. */
   readonly keepalive?: boolean | KeepaliveOptions
-  /** The longest message that is accepted; a longer one is answered by 1009. 1 to 2^32; default 16 MiB. */
+  /**
+   * The longest message that is accepted; a longer one is answered by 1009. 1 to what a string can hold, about
+   * 512 MiB; default 16 MiB.
+   */
   readonly maxMessageSize?: number
   /** `send` returns false from so many buffered bytes on. Default 1 MiB. */
   readonly highWaterMark?: number
@@ -173,7 +177,13 @@ export function connectionSettings(
     lingerTimeout: integer('lingerTimeout', options.lingerTimeout, 2_000, 1, maxTime),
     progressTimeout: integer('progressTimeout', options.progressTimeout, 30_000, 1, maxTime),
     keepalive: keepaliveSettings(options.keepalive === undefined ? role === 'server' : options.keepalive),
-    maxMessageSize: integer('maxMessageSize', options.maxMessageSize, 16 * mebibyte, 1, maxSize),
+    maxMessageSize: integer(
+      'maxMessageSize',
+      options.maxMessageSize,
+      16 * mebibyte,
+      1,
+      constants.MAX_STRING_LENGTH,
+    ),
     highWaterMark: integer('highWaterMark', options.highWaterMark, mebibyte, 1, maxSize),
     maxBufferedAmount: integer('maxBufferedAmount', options.maxBufferedAmount, 16 * mebibyte, 1, maxSize),
     onBackpressure: oneOf('onBackpressure', options.onBackpressure, ['terminate', 'drop']),

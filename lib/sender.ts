@@ -142,7 +142,6 @@ export class Sender {
   close(payload: Buffer, onFlushed: () => void): void {
     this.#behind = this.#behind.filter((entry) => typeof entry === 'function')
     this.#behindBytes = 0
-    this.#pong = undefined
     this.#append(finBit | Opcode.close, payload)
     this.#closeQueued = true
     this.#onCloseFlushed = onFlushed

@@ -244,7 +244,7 @@ export class WebSocketServer<Context = undefined>
     const leave = (): void => {
       socket.off('close', leave)
       this.#opening.delete(socket)
-      const left = (this.#addresses.get(address) ?? 1) - 1
+      const left = this.#addresses.get(address)! - 1
       if (left === 0) this.#addresses.delete(address)
       else this.#addresses.set(address, left)
     }

@@ -323,25 +323,28 @@ await t.test('6455-7.1.7-no-data-after-fail: one violation, and nothing after it
   t.same(calls.lines, ['data 1 a.', 'violation reserved-opcode'])
 })
 
-await t.test('RFC 7692 6: RSV1 may stand on the first frame of a message where it is allowed', async (t) => {
-  const options: DecoderOptions = { from: 'server', maxMessageSize: limit, rsv1Allowed: true }
-  t.same(events(options, 'c102 c107 8102 6869 4201 00 8001 01'), [
-    'rsv1 text c107',
-    'text 6869',
-    'rsv1 binary 0001',
-  ])
-  t.same(events(options, 'c9 00'), ['fail 1002 reserved-bit'], '7692-6-rsv1-control')
-  t.same(events(options, '4101 00 c0 01'), ['fail 1002 reserved-bit'], '7692-6-rsv1-continuation')
-  t.same(events(options, 'a1 00'), ['fail 1002 reserved-bit'], 'RSV2')
-  t.same(
-    events({ ...options, rsv1Allowed: false }, 'c1 00'),
-    ['fail 1002 reserved-bit'],
-    '6455-5.8-negotiate-first',
-  )
-  t.same(events(fromServer, 'c1 00'), ['fail 1002 reserved-bit'])
-})
+await t.test(
+  '7692-6-text-payload-any-bytes: RSV1 may stand on the first frame of a message where it is allowed',
+  async (t) => {
+    const options: DecoderOptions = { from: 'server', maxMessageSize: limit, rsv1Allowed: true }
+    t.same(events(options, 'c102 c107 8102 6869 4201 00 8001 01'), [
+      'rsv1 text c107',
+      'text 6869',
+      'rsv1 binary 0001',
+    ])
+    t.same(events(options, 'c9 00'), ['fail 1002 reserved-bit'], '7692-6-control-never-compressed')
+    t.same(events(options, '4101 00 c0 01'), ['fail 1002 reserved-bit'], '7692-6-rsv1-first-only')
+    t.same(events(options, 'a1 00'), ['fail 1002 reserved-bit'], 'RSV2')
+    t.same(
+      events({ ...options, rsv1Allowed: false }, 'c1 00'),
+      ['fail 1002 reserved-bit'],
+      '6455-5.8-negotiate-first',
+    )
+    t.same(events(fromServer, 'c1 00'), ['fail 1002 reserved-bit'])
+  },
+)
 
-await t.test('RFC 7692 6: rsv1 is that of the first frame throughout the message', async (t) => {
+await t.test('7692-6-rsv1-first-only: rsv1 is that of the first frame throughout the message', async (t) => {
   const calls = new Calls({ from: 'server', maxMessageSize: limit, rsv1Allowed: true })
   const seen: string[] = []
   calls.hook = (line) => seen.push(`${line} ${calls.decoder.rsv1}`)
@@ -722,3 +725,10 @@ await testProperty(
   ),
   1000,
 )
+
+await t.test('6455-10.4-message-limit: a limit that is none is refused', async (t) => {
+  for (const maxMessageSize of [Number.NaN, -1]) {
+    t.throws(() => new Endpoint({ from: 'client', maxMessageSize }), RangeError)
+  }
+  t.doesNotThrow(() => new Endpoint({ from: 'client', maxMessageSize: 0 }))
+})

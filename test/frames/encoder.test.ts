@@ -114,3 +114,12 @@ await t.test('6455-5.7-examples: a frame ends where the next one begins', async 
   t.equal(end, 13)
   t.equal(room.toString('hex'), '010348656c808237fa213d5b95')
 })
+
+await t.test('6455-5.2-reserved-data-opcode: what is no opcode is not sent', async (t) => {
+  for (const opcode of [3, 7, 0xb, 0x41, -1, 1.5]) {
+    // From JavaScript any number can come.
+    t.throws(() => Reflect.apply(encodeFrame, undefined, [{ opcode, payload: '' }]), {
+      message: /opcode .* does not exist/,
+    })
+  }
+})

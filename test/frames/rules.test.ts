@@ -13,7 +13,7 @@ const oracle: [title: string, name: ViolationName, broken: (frame: FrameFacts) =
     ({ opcode }) => ![0, 1, 2, 8, 9, 10].includes(opcode),
   ],
   [
-    '6455-5.2-rsv-rejected, 7692-6-rsv1-control',
+    '6455-5.2-rsv-rejected, 7692-6-control-never-compressed',
     'reserved-bit',
     // RSV2 and RSV3 never; RSV1 where an extension may have it: on the first frame of a message.
     ({ rsv, opcode, rsv1Allowed }) =>

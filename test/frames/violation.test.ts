@@ -19,7 +19,7 @@ const expected: Record<ViolationName, [closeCode: number, requirement: string, s
   'bad-close-reason': [1007, '6455-8.1-close-reason-utf8', 'RFC 6455 5.5.1'],
   'bad-utf8': [1007, '6455-7.4.1-1007-bad-data', 'RFC 6455 8.1'],
   'message-too-big': [1009, '6455-7.4.1-1009-too-big', 'RFC 6455 10.4'],
-  'empty-fragments': [1008, '6455-7.4.1-1008-policy', 'RFC 6455 10.4'],
+  'empty-fragments': [1008, '6455-10.4-fragment-count', 'RFC 6455 10.4'],
   'no-progress': [1008, '6455-7.4.1-1008-policy', 'RFC 6455 10.4'],
   'send-buffer-full': [1008, '6455-7.4.1-1008-policy', 'RFC 6455 10.4'],
   'process-budget': [1013, 'RFC 6455 10.4', 'RFC 6455 10.4'],

@@ -7,10 +7,10 @@ export interface Deferred<T> {
 }
 
 export function deferred<T>(): Deferred<T> {
-  let end: Omit<Deferred<T>, 'promise'> | undefined
-  const promise = new Promise<T>((resolve, reject) => {
-    end = { resolve, reject }
+  let resolve: (value: T) => void = () => {}
+  let reject: (reason: unknown) => void = () => {}
+  const promise = new Promise<T>((...ends) => {
+    ;[resolve, reject] = ends
   })
-  if (end === undefined) throw new Error('a promise starts at once')
-  return { promise, ...(end as Omit<Deferred<T>, 'promise'>) }
+  return { promise, resolve, reject }
 }

@@ -25,6 +25,8 @@ export function systemError(code: string, syscall: 'read' | 'write' = 'read'): N
 export class MemorySocket extends Duplex {
   /** How often bytes were given to the network. */
   writes = 0
+  /** Is told the bytes. */
+  onWrite: ((bytes: Buffer) => void) | undefined
 
   #other: MemorySocket | undefined
   readonly #capacity: number
@@ -111,6 +113,7 @@ export class MemorySocket extends Duplex {
 
   #take(chunk: Buffer, callback: Callback): void {
     this.writes++
+    this.onWrite?.(chunk)
     // The caller may change its bytes once they are taken, so the network has a copy.
     this.#held = { bytes: Buffer.from(chunk), callback }
     this.#send()

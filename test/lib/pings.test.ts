@@ -73,6 +73,16 @@ await t.test('P6: an aborted ping is over; its Pong still answers those before i
   t.equal(await other, 2, 'the Pong to a Ping that nobody waits for any more answers nothing')
 })
 
+await t.test('P6: an aborted ping stands in the way of none that says the same', async (t) => {
+  const pings = new Pings()
+  const controller = new AbortController()
+  void pings.sent(bytes('a'), 0, controller.signal)
+  controller.abort()
+  const again = pings.sent(bytes('a'), 1, undefined)
+  pings.pong(bytes('a'), 5)
+  t.equal(await again, 4)
+})
+
 await t.test('rejectAll ends all, and a late Pong is nothing', async (t) => {
   const pings = new Pings()
   const all = [pings.sent(bytes('a'), 0, undefined), pings.sent(bytes('b'), 0, undefined)]

@@ -500,6 +500,24 @@ await t.test('D4: own blocks double up to 64 KiB, and go when all has left', asy
   )
 })
 
+await t.test('D4: a frame that just fits goes into the block, one byte more does not', async (t) => {
+  for (const size of [24, 25]) {
+    const { socket, sender } = begin({ socketMark: 10, stalled: true })
+    sender.message('fills the socket')
+    await turns()
+    sender.message(Buffer.alloc(996, 1))
+    sender.message(Buffer.alloc(size - 2, 2))
+    sender.message('x')
+    socket.unstall()
+    await turns(2)
+    const expected = [Buffer.alloc(996, 1), Buffer.alloc(size - 2, 2)].map((payload) => encoded(payload))
+    t.ok(
+      Buffer.concat(socket.calls.slice(1).flat()).equals(Buffer.concat([...expected, encoded('x', Opcode.text)])),
+    )
+    t.equal(socket.calls[1]?.[0]?.length, size === 24 ? 1024 : 1000)
+  }
+})
+
 // Close
 
 await t.test('6455-5.5.1-no-data-after-close, I2: Close is the last frame', async (t) => {

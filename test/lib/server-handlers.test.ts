@@ -83,7 +83,7 @@ await t.test('verify that fails as a handshake of its own does', async (t) => {
   await once(closed, 'listening')
   const nowhere = `ws://127.0.0.1:${portOf(closed)}/`
   await closed.close()
-  const served = await serve<undefined>(t, { verify: () => connect(nowhere).then(() => undefined) })
+  const served = await serve(t, { verify: () => connect(nowhere).then(() => undefined) })
   const reports = reportsOf(served)
   t.match(await exchange(t, served.port, upgradeRequest()), { status: 500 })
   t.match(reports, [[{ name: 'HandshakeError' }, undefined]])

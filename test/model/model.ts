@@ -46,7 +46,7 @@ export const invariants = {
   S9: 'trigger and error name an event that happened, and stay once the end is decided',
   S10: 'a timer is armed once, never behind the end of the socket',
   S11: 'a side that has seen the peer end TCP ends it too; it waits for no frame then, nor does a destroyed one',
-  S12: 'whatever happens to an open side ends the open state; errors, timers and terminate() destroy the socket',
+  S12: 'nothing is shrugged off in open or close-received; errors, timers and terminate() destroy the socket',
   S13: 'state and facts are true: whose Close there is, whether ours has left, who has ended TCP, which timers run',
   S14: 'a server ends TCP as soon as both Close frames exist, or the connection has failed',
   L1: 'a closing side has a timer running, or has destroyed the socket, or has seen both FINs',

@@ -261,10 +261,16 @@ export const mutants: readonly Mutant[] = [
     breaks: 'S12',
   },
   {
+    name: 'FIN without a Close is not answered by FIN',
+    machine: inCell('open', 'peer-fin', without('end', { finSent: false })),
+    where: 'B timers',
+    breaks: 'S11',
+  },
+  {
     name: 'FIN does not make up for a reply that is due',
     machine: ignoring('close-received', 'peer-fin'),
     where: 'G manual reply',
-    breaks: 'S11',
+    breaks: 'S12',
   },
   {
     name: 'terminate() forgets to destroy the socket',

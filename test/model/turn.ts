@@ -113,11 +113,14 @@ export class Turn {
   private judgeStep(before: Life, event: LifeEvent, detail: readonly unknown[]): void {
     const { life } = this.side
     const wasDecided = !awaitsFrames.has(before.state)
-    const fails = !wasDecided && life.state === 'failing'
+    const fails = !wasDecided && (life.state === 'failing' || life.state === 'closed')
+    const movesOn = life.state !== before.state
 
-    this.hold('S12', life.state !== 'open')
+    if (before.state === 'open') this.hold('S12', movesOn)
+    if (before.state === 'close-received') this.hold('S12', movesOn || event === 'close-received')
     if (fatal.has(event)) this.hold('S12', !this.alive)
     if (wasDecided) this.hold('S9', life.trigger === before.trigger && life.received === before.received)
+    if (wasDecided) this.hold('S9', !movesOn || life.state === 'closed')
     if (fails || life.trigger !== before.trigger) this.hold('S9', triggers[event].includes(life.trigger))
     if (fails && event === 'peer-fin') {
       this.hold('S9', (life.trigger === 'peer-fin') === (this.side.close === ''))

@@ -1,7 +1,14 @@
 /** One way in which a connection can end, played against a raw peer, and all that must be seen of it. */
 import { inspect, isDeepStrictEqual } from 'node:util'
 import type { Test } from 'tap'
-import type { CloseInfo, Connection, ConnectionOptions, ConnectionState, Message, Role } from '../../lib/index.ts'
+import type {
+  CloseInfo,
+  Connection,
+  ConnectionOptions,
+  ConnectionState,
+  Message,
+  Role,
+} from '../../lib/index.ts'
 import { ConnectionClosedError, ProtocolError } from '../../lib/index.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
 import type { RawPeer } from './raw-peer.ts'
@@ -26,7 +33,13 @@ export class Case {
   readonly stories: CloseInfo[] = []
   readonly messages: Message[] = []
 
-  private constructor(t: Test, watch: Watch, role: Role, timers: FakeTimers, one: Awaited<ReturnType<Transport['one']>>) {
+  private constructor(
+    t: Test,
+    watch: Watch,
+    role: Role,
+    timers: FakeTimers,
+    one: Awaited<ReturnType<Transport['one']>>,
+  ) {
     this.t = t
     this.watch = watch
     this.role = role

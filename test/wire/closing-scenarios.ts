@@ -181,7 +181,8 @@ const handshakes: Scenario[] = [
     messages: ['a'.repeat(1024 * 1024), 'b'],
   },
   {
-    title: '6455-1.4-discard-after-close, I5: what stood before the peer’s Close is delivered, what follows is not',
+    title:
+      '6455-1.4-discard-after-close, I5: what stood before the peer’s Close is delivered, what follows is not',
     async play(it) {
       it.listen()
       const { peer } = it
@@ -554,7 +555,9 @@ function ofFault([id, code, reason, make]: (typeof faults)[number]): Scenario[] 
         it.listen()
         const { peer } = it
         const behind = [peer.encode(Opcode.text, 'behind'), peer.encode(Opcode.ping, 'behind')]
-        peer.write(Buffer.concat([bytes(it), ...behind, peer.encode(Opcode.close, Buffer.from('03e8', 'hex'))]))
+        peer.write(
+          Buffer.concat([bytes(it), ...behind, peer.encode(Opcode.close, Buffer.from('03e8', 'hex'))]),
+        )
         await peer.untilClose()
         peer.text('later')
         peer.close(1000)
@@ -589,7 +592,8 @@ function ofFault([id, code, reason, make]: (typeof faults)[number]): Scenario[] 
 const violations: Scenario[] = [
   ...faults.flatMap(ofFault),
   {
-    title: 'I13: the peer breaks the protocol and sends megabytes behind it: our Close is not lost to a reset',
+    title:
+      'I13: the peer breaks the protocol and sends megabytes behind it: our Close is not lost to a reset',
     async play(it) {
       it.peer.hex(it.role === 'server' ? '83 80' : '83 00')
       const more = Buffer.alloc(1024 * 1024)
@@ -603,7 +607,8 @@ const violations: Scenario[] = [
     end: 'fin',
   },
   {
-    title: 'we fail the connection with output queued: the Close goes out, what the network was not given does not',
+    title:
+      'we fail the connection with output queued: the Close goes out, what the network was not given does not',
     options: clogging,
     async play(it) {
       await clog(it)
@@ -619,7 +624,8 @@ const violations: Scenario[] = [
     end: 'fin',
   },
   {
-    title: 'S1: the peer reads too slowly, and the cap is reached: 1008, and no more patience than the linger time',
+    title:
+      'S1: the peer reads too slowly, and the cap is reached: 1008, and no more patience than the linger time',
     options: { maxBufferedAmount: 8 * 1024 * 1024, keepalive: false },
     async play(it) {
       it.peer.stopReading()
@@ -803,7 +809,8 @@ const handlers: Scenario[] = [
     handlerErrors: ['sorry'],
   },
   {
-    title: 'E2: a handler of the state event throws when we close: the story is that of a failure, the Close is ours',
+    title:
+      'E2: a handler of the state event throws when we close: the story is that of a failure, the Close is ours',
     async play(it) {
       it.connection.once('state', () => {
         throw new Error('sorry')
@@ -1136,7 +1143,8 @@ const queues: Scenario[] = [
     messages: ['0', '1', '2'],
   },
   {
-    title: 'K5, I5: the peer closes behind more messages than the queue holds: receive() gets all, then the end',
+    title:
+      'K5, I5: the peer closes behind more messages than the queue holds: receive() gets all, then the end',
     options: { maxQueuedMessages: 4 },
     async play(it) {
       const { connection, peer } = it
@@ -1167,7 +1175,8 @@ const queues: Scenario[] = [
     end: 'fin',
   },
   {
-    title: 'I13: a FIN was read behind a full queue when we fail the connection: there is nothing to wait for',
+    title:
+      'I13: a FIN was read behind a full queue when we fail the connection: there is nothing to wait for',
     options: { maxQueuedMessages: 1 },
     async play(it) {
       const { connection, peer } = it
@@ -1202,7 +1211,8 @@ const queues: Scenario[] = [
     end: 'fin',
   },
   {
-    title: 'I11: waits that are cancelled change nothing: the next one gets the message, and the end is clean',
+    title:
+      'I11: waits that are cancelled change nothing: the next one gets the message, and the end is clean',
     options: clogging,
     async play(it) {
       const { connection, peer } = it
@@ -1236,7 +1246,8 @@ const queues: Scenario[] = [
       await startClose(it)
       const waits = waitWith(connection, signal)
       abort.abort()
-      for (const wait of waits) it.t.match(await wait.catch((error: unknown) => error), { name: 'AbortError' })
+      for (const wait of waits)
+        it.t.match(await wait.catch((error: unknown) => error), { name: 'AbortError' })
       it.t.equal(connection.state, 'close-sent')
       peer.text('still here')
       it.t.equal(await connection.receive(), 'still here')

@@ -15,7 +15,9 @@ for (const transport of transports) {
       for (const scenario of scenarios) {
         if (scenario.role !== undefined && scenario.role !== role) continue
         if (scenario.resets === true && !transport.resets) continue
-        await t.test(`${role}: ${scenario.title}`, { timeout: 10_000 }, (t) => playScenario(t, watch, transport, role, scenario))
+        await t.test(`${role}: ${scenario.title}`, { timeout: 10_000 }, (t) =>
+          playScenario(t, watch, transport, role, scenario),
+        )
       }
     }
 

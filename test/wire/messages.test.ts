@@ -36,7 +36,12 @@ async function take(connection: Connection, count: number): Promise<Message[]> {
 }
 
 /** Both sides see a clean end, and no timer is left. */
-async function goodbye(t: Test, connection: Connection, other: Connection, timers: FakeTimers): Promise<void> {
+async function goodbye(
+  t: Test,
+  connection: Connection,
+  other: Connection,
+  timers: FakeTimers,
+): Promise<void> {
   const [info, otherInfo] = await Promise.all([connection.close(1000), other.closed])
   t.ok(info.wasClean && otherInfo.wasClean, 'a clean end')
   t.equal(timers.armed, 0, 'no timer is left')
@@ -57,41 +62,47 @@ async function betweenTwo(t: Test, transport: Transport): Promise<void> {
       return { ours: server, theirs: client, timers }
     }
 
-    await t.test(`6455-6.1-opcode-by-type, 6455-6.2-empty-message: a ${role} gets back what it sends`, async (t) => {
-      const { ours, theirs, timers } = await both(t)
-      const echoing = echo(theirs)
-      for (const size of [0, 1, 125, 126, 65_535, 65_536, 1024 * 1024]) {
-        const bytes = pattern(size)
-        const text = 'x'.repeat(Math.max(0, size - 2)) + (size >= 2 ? 'é' : 'y'.repeat(size))
-        ours.send(bytes)
-        ours.send(text)
-        const [binary = '', string = ''] = await take(ours, 2)
-        t.ok(Buffer.isBuffer(binary) && binary.equals(bytes), `${size} bytes`)
-        t.ok(string === text, `text of ${size} bytes`)
-      }
-      await goodbye(t, ours, theirs, timers)
-      await echoing
-    })
+    await t.test(
+      `6455-6.1-opcode-by-type, 6455-6.2-empty-message: a ${role} gets back what it sends`,
+      async (t) => {
+        const { ours, theirs, timers } = await both(t)
+        const echoing = echo(theirs)
+        for (const size of [0, 1, 125, 126, 65_535, 65_536, 1024 * 1024]) {
+          const bytes = pattern(size)
+          const text = 'x'.repeat(Math.max(0, size - 2)) + (size >= 2 ? 'é' : 'y'.repeat(size))
+          ours.send(bytes)
+          ours.send(text)
+          const [binary = '', string = ''] = await take(ours, 2)
+          t.ok(Buffer.isBuffer(binary) && binary.equals(bytes), `${size} bytes`)
+          t.ok(string === text, `text of ${size} bytes`)
+        }
+        await goodbye(t, ours, theirs, timers)
+        await echoing
+      },
+    )
 
-    await t.test(`6455-5.4-order-kept, 6455-6.1-send-order: a ${role} sends 1000 messages of all kinds`, async (t) => {
-      const { ours, theirs, timers } = await both(t)
-      const sizes = [0, 3, 200, 5000, 70_000]
-      const expected: string[] = []
-      const streams: Promise<void>[] = []
-      const pings: Promise<number>[] = []
-      for (let number = 0; number < 1000; number++) {
-        const body = `${number} ${'.'.repeat(sizes[number % sizes.length] ?? 0)}`
-        const kind = number % 4
-        const data: Data = kind === 1 ? Buffer.from(body) : body
-        if (kind === 3) streams.push(ours.sendFragments([body.slice(0, 2), '', body.slice(2)]))
-        else ours.send(data)
-        if (number % 100 === 50) pings.push(ours.ping())
-        expected.push(digest(kind === 1 ? Buffer.from(body) : body))
-      }
-      t.strictSame((await take(theirs, 1000)).map(digest), expected)
-      await Promise.all([...streams, ...pings])
-      await goodbye(t, ours, theirs, timers)
-    })
+    await t.test(
+      `6455-5.4-order-kept, 6455-6.1-send-order: a ${role} sends 1000 messages of all kinds`,
+      async (t) => {
+        const { ours, theirs, timers } = await both(t)
+        const sizes = [0, 3, 200, 5000, 70_000]
+        const expected: string[] = []
+        const streams: Promise<void>[] = []
+        const pings: Promise<number>[] = []
+        for (let number = 0; number < 1000; number++) {
+          const body = `${number} ${'.'.repeat(sizes[number % sizes.length] ?? 0)}`
+          const kind = number % 4
+          const data: Data = kind === 1 ? Buffer.from(body) : body
+          if (kind === 3) streams.push(ours.sendFragments([body.slice(0, 2), '', body.slice(2)]))
+          else ours.send(data)
+          if (number % 100 === 50) pings.push(ours.ping())
+          expected.push(digest(kind === 1 ? Buffer.from(body) : body))
+        }
+        t.strictSame((await take(theirs, 1000)).map(digest), expected)
+        await Promise.all([...streams, ...pings])
+        await goodbye(t, ours, theirs, timers)
+      },
+    )
 
     await t.test(`backpressure: a ${role} sends faster than the other side takes`, async (t) => {
       const { ours, theirs, timers } = await both(t, { highWaterMark: 65_536 }, { maxQueuedMessages: 2 })
@@ -134,23 +145,26 @@ async function betweenTwo(t: Test, transport: Transport): Promise<void> {
       await goodbye(t, ours, theirs, timers)
     })
 
-    await t.test(`pause(): a ${role} that pauses inside a handler gets nothing more in that turn`, async (t) => {
-      const { ours, theirs, timers } = await both(t)
-      const got: Message[] = []
-      ours.on('message', (message) => {
-        got.push(message)
-        ours.pause()
-      })
-      for (const text of ['1', '2', '3']) theirs.send(text)
-      const answered = theirs.ping()
-      for (const expected of [['1'], ['1', '2'], ['1', '2', '3']]) {
-        await turns(20)
-        t.strictSame(got, expected)
-        ours.resume()
-      }
-      await answered
-      await goodbye(t, ours, theirs, timers)
-    })
+    await t.test(
+      `pause(): a ${role} that pauses inside a handler gets nothing more in that turn`,
+      async (t) => {
+        const { ours, theirs, timers } = await both(t)
+        const got: Message[] = []
+        ours.on('message', (message) => {
+          got.push(message)
+          ours.pause()
+        })
+        for (const text of ['1', '2', '3']) theirs.send(text)
+        const answered = theirs.ping()
+        for (const expected of [['1'], ['1', '2'], ['1', '2', '3']]) {
+          await turns(20)
+          t.strictSame(got, expected)
+          ours.resume()
+        }
+        await answered
+        await goodbye(t, ours, theirs, timers)
+      },
+    )
 
     await t.test(`6455-5.5.2-ping-pong, 6455-5.5.3-pong-same-data: a ${role} pings`, async (t) => {
       const { ours, theirs, timers } = await both(t)
@@ -210,8 +224,8 @@ async function againstBytes(t: Test, transport: Transport): Promise<void> {
     const open = async (t: Test, options: ConnectionOptions = {}) => {
       const end = await transport.one(t, role, { timers: new FakeTimers(), ...options })
       const events: string[] = []
-      end.connection.on('ping', (payload) => events.push(`ping ${payload}`))
-      end.connection.on('pong', (payload) => events.push(`pong ${payload}`))
+      end.connection.on('ping', (payload) => events.push(`ping ${payload.toString()}`))
+      end.connection.on('pong', (payload) => events.push(`pong ${payload.toString()}`))
       return { ...end, events, hear: () => void end.connection.on('message', (m) => events.push(digest(m))) }
     }
 
@@ -235,18 +249,21 @@ async function againstBytes(t: Test, transport: Transport): Promise<void> {
       t.equal(connection.state, 'open')
     })
 
-    await t.test(`6455-5.4-control-interleaved: a ${role} gets a fragmented message with a Ping inside`, async (t) => {
-      const { connection, peer, events, hear } = await open(t)
-      hear()
-      peer.text('frag', false)
-      peer.ping('inside')
-      peer.frame(Opcode.continuation, '', false)
-      peer.frame(Opcode.continuation, 'mented')
-      await new Promise((resolve) => connection.once('message', resolve))
-      t.strictSame(events, ['ping inside', 'fragmented'])
-      await peer.until(() => peer.wire.length === 1)
-      t.strictSame(peer.wire, [`pong ${Buffer.from('inside').toString('hex')}`])
-    })
+    await t.test(
+      `6455-5.4-control-interleaved: a ${role} gets a fragmented message with a Ping inside`,
+      async (t) => {
+        const { connection, peer, events, hear } = await open(t)
+        hear()
+        peer.text('frag', false)
+        peer.ping('inside')
+        peer.frame(Opcode.continuation, '', false)
+        peer.frame(Opcode.continuation, 'mented')
+        await new Promise((resolve) => connection.once('message', resolve))
+        t.strictSame(events, ['ping inside', 'fragmented'])
+        await peer.until(() => peer.wire.length === 1)
+        t.strictSame(peer.wire, [`pong ${Buffer.from('inside').toString('hex')}`])
+      },
+    )
 
     await t.test(`6455-6.2-stream-parsing: a ${role} gets a frame in two halves, cut anywhere`, async (t) => {
       const { connection, peer } = await open(t)
@@ -259,45 +276,48 @@ async function againstBytes(t: Test, transport: Transport): Promise<void> {
       }
     })
 
-    await t.test(`6455-5.4-no-interleave-sent, 6455-5.4-control-may-be-injected: what a ${role} streams`, async (t) => {
-      const { connection, peer } = await open(t)
-      let goOn = (): void => {}
-      const asked = new Promise<void>((resolve) => {
-        goOn = resolve
-      })
-      const slow = connection.sendFragments(
-        (async function* () {
-          yield 'a'
-          await asked
-          yield '\ud83d'
-          yield '\ude00'
-        })(),
-      )
-      await peer.until(() => peer.wire.length === 1)
-      connection.send('whole')
-      const second = connection.sendFragments([new Uint8Array([1]), new Uint16Array([0x0302])])
-      connection.send(new DataView(pattern(8).buffer, 2, 3))
-      const answered = connection.ping('!')
-      peer.ping('?')
-      await peer.until(() => peer.wire.length === 3)
-      goOn()
-      peer.frame(Opcode.pong, '!')
-      await Promise.all([slow, second, answered])
-      await peer.until(() => peer.wire.length === 11)
-      t.strictSame(peer.wire, [
-        'text "a"…',
-        'ping 21',
-        'pong 3f',
-        'more ""…',
-        'more "😀"…',
-        'more ""',
-        'text "whole"',
-        'binary 01…',
-        `more ${JSON.stringify('\u0002\u0003')}…`,
-        'more ""',
-        `binary ${pattern(8).toString('hex', 2, 5)}`,
-      ])
-    })
+    await t.test(
+      `6455-5.4-no-interleave-sent, 6455-5.4-control-may-be-injected: what a ${role} streams`,
+      async (t) => {
+        const { connection, peer } = await open(t)
+        let goOn = (): void => {}
+        const asked = new Promise<void>((resolve) => {
+          goOn = resolve
+        })
+        const slow = connection.sendFragments(
+          (async function* () {
+            yield 'a'
+            await asked
+            yield '\ud83d'
+            yield '\ude00'
+          })(),
+        )
+        await peer.until(() => peer.wire.length === 1)
+        connection.send('whole')
+        const second = connection.sendFragments([new Uint8Array([1]), new Uint16Array([0x0302])])
+        connection.send(new DataView(pattern(8).buffer, 2, 3))
+        const answered = connection.ping('!')
+        peer.ping('?')
+        await peer.until(() => peer.wire.length === 3)
+        goOn()
+        peer.frame(Opcode.pong, '!')
+        await Promise.all([slow, second, answered])
+        await peer.until(() => peer.wire.length === 11)
+        t.strictSame(peer.wire, [
+          'text "a"…',
+          'ping 21',
+          'pong 3f',
+          'more ""…',
+          'more "😀"…',
+          'more ""',
+          'text "whole"',
+          'binary 01…',
+          `more ${JSON.stringify('\u0002\u0003')}…`,
+          'more ""',
+          `binary ${pattern(8).toString('hex', 2, 5)}`,
+        ])
+      },
+    )
 
     await t.test(`6455-5.6-text-utf8-sent: a ${role} sends lone surrogates as U+FFFD`, async (t) => {
       const { connection, peer } = await open(t)

@@ -46,6 +46,7 @@ async function play(vector: Vector, { chunks, eof = false, slowly }: Input): Pro
 
   if (slowly) {
     for (const chunk of chunks) peer.write(chunk)
+    while (theirs.writableLength > 0) await turns(1)
     await turns(chunks.length)
   } else {
     await turns(2)
@@ -60,7 +61,8 @@ async function play(vector: Vector, { chunks, eof = false, slowly }: Input): Pro
   const over = connection.state !== 'open'
   const endedFirst = peer.end !== undefined
   if (over && !lost) {
-    if (endedFirst !== (role === 'server')) events.push(`the ${role} ${endedFirst ? 'ended' : 'did not end'} TCP first`)
+    if (endedFirst !== (role === 'server'))
+      events.push(`the ${role} ${endedFirst ? 'ended' : 'did not end'} TCP first`)
     peer.fin()
     await connection.closed
     await peer.untilEnd()
@@ -104,7 +106,8 @@ function expected(events: readonly VectorEvent[], seen: Seen): Seen {
     return `${event.event} ${expand(event.data).toString('hex')}`.trimEnd()
   })
   const end = events.at(-1)
-  if (end === undefined || !('code' in end)) return { events: told, wire, code: undefined, wasClean: undefined }
+  if (end === undefined || !('code' in end))
+    return { events: told, wire, code: undefined, wasClean: undefined }
   const clean = end.event === 'close'
   return { events: told, wire: [...wire, 'fin'], code: clean ? end.code : 1006, wasClean: clean }
 }

@@ -1,0 +1,645 @@
+/** `connect`, against servers that answer byte by byte what a test says. Redirects are in client-redirects.test.ts. */
+import t, { type Test } from 'tap'
+import { Buffer } from 'node:buffer'
+import { getEventListeners, once } from 'node:events'
+import { Agent, createServer } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import { connect as connectTcp, type Socket } from 'node:net'
+import { Duplex } from 'node:stream'
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import { acceptFor } from '../../lib/handshake.ts'
+import {
+  connect,
+  type ConnectOptions,
+  type Connection,
+  HandshakeError,
+  WebSocketServer,
+} from '../../lib/index.ts'
+import { deferred } from '../help/deferred.ts'
+import { FakeTimers } from '../help/fake-timers.ts'
+import { turns, until, watchProcess } from '../help/loop.ts'
+import { type Head, type RawPeer, rawServer, type RawServer, serverText } from '../help/raw-http.ts'
+import { portOf, serve } from '../help/serve.ts'
+import { elsewhere, expired, type Identity, localhost } from '../help/tls.ts'
+
+/** The good answer to a request, with further lines. */
+function acceptance(request: Head, ...lines: string[]): string {
+  const accept = acceptFor(request.all('sec-websocket-key').join())
+  return switching([`Sec-WebSocket-Accept: ${accept}`, ...lines])
+}
+
+function switching(lines: readonly string[]): string {
+  const usual = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade']
+  return [...usual, ...lines, '', ''].join('\r\n')
+}
+
+/** A server that opens each connection and leaves it at that. */
+function goodServer(t: Test): Promise<RawServer> {
+  return rawServer(t, (peer, request) => peer.write(acceptance(request)))
+}
+
+/** Opens, and ends with the test. */
+async function opened(t: Test, url: string, options?: ConnectOptions): Promise<Connection> {
+  const connection = await connect(url, options)
+  t.teardown(() => {
+    connection.terminate()
+  })
+  return connection
+}
+
+/** How an attempt fails. */
+function failureOf(attempt: Promise<unknown>): Promise<HandshakeError> {
+  return attempt.then(
+    () => Promise.reject(new Error('it opened')),
+    (error: HandshakeError) => error,
+  )
+}
+
+await t.test('the request, line by line', async (t) => {
+  const server = await goodServer(t)
+  await opened(t, `${server.url}chat?x=1`)
+  const [request] = server.requests
+  t.equal(request?.start, 'GET /chat?x=1 HTTP/1.1', '6455-4.1-method-get, -http-version, -request-target')
+  const rest = request?.fields.filter(([name]) => name !== 'Sec-WebSocket-Key')
+  t.strictSame(rest, [
+    ['Host', `127.0.0.1:${server.port}`], // 6455-4.1-host-header
+    ['Upgrade', 'websocket'], // 6455-4.1-upgrade-header
+    ['Connection', 'Upgrade'], // 6455-4.1-connection-header
+    ['Sec-WebSocket-Version', '13'], // 6455-4.1-version-13
+    // 6455-4.1-protocol-optional, -extensions-optional, -origin-non-browser, 6455-11.3.3-accept-not-in-request
+  ])
+  const [key = ''] = request?.all('sec-websocket-key') ?? []
+  t.match(key, /^[A-Za-z0-9+/]{22}==$/, '6455-4.1-key-present')
+  t.equal(Buffer.from(key, 'base64').length, 16, '6455-4.1-key-16-bytes')
+})
+
+await t.test('6455-4.1-key-fresh-random: each connection has a key of its own', async (t) => {
+  const server = await goodServer(t)
+  const connections = await Promise.all(Array.from({ length: 200 }, () => connect(server.url)))
+  t.equal(new Set(server.requests.flatMap((request) => request.all('sec-websocket-key'))).size, 200)
+  for (const connection of connections) connection.terminate()
+})
+
+await t.test('the key comes from the source of randomness', async (t) => {
+  const server = await goodServer(t)
+  await opened(t, server.url, { random: (bytes) => void bytes.fill(7) })
+  t.strictSame(server.requests[0]?.all('sec-websocket-key'), [Buffer.alloc(16, 7).toString('base64')])
+})
+
+await t.test('what the options add to the request', async (t) => {
+  const server = await rawServer(t, (peer, request) => {
+    peer.write(acceptance(request, 'Sec-WebSocket-Protocol: a'))
+  })
+  const connection = await opened(t, server.url.replace('://', '://us%65r:p%40ss@'), {
+    protocols: ['b', 'a'],
+    origin: 'https://example.com',
+    headers: { Cookie: 'a=é', 'X-Many': ['1', '2'], host: 'other.example' },
+  })
+  const [request] = server.requests
+  t.strictSame(request?.all('sec-websocket-protocol'), ['b, a'], '6455-4.1-protocol-order')
+  t.strictSame(request?.all('origin'), ['https://example.com'], '6455-4.1-origin-non-browser')
+  t.strictSame(request?.all('cookie'), ['a=é'], '6455-4.1-other-headers')
+  t.strictSame(request?.all('x-many'), ['1', '2'])
+  t.strictSame(request?.all('host'), ['other.example'], '6455-4.1-host-once')
+  t.strictSame(request?.all('authorization'), [`Basic ${Buffer.from('user:p@ss').toString('base64')}`])
+  t.equal(connection.protocol, 'a', '6455-4.1-open-state')
+  t.equal(connection.readyState, 1)
+  t.equal(connection.url, server.url, 'the URL without its credentials')
+})
+
+await t.test("the caller's Authorization and Origin stand instead of ours", async (t) => {
+  const server = await goodServer(t)
+  await opened(t, server.url.replace('://', '://user@'), {
+    origin: 'https://a',
+    headers: { authorization: 'Bearer x', ORIGIN: 'https://b' },
+  })
+  t.strictSame(server.requests[0]?.all('authorization'), ['Bearer x'])
+  t.strictSame(server.requests[0]?.all('origin'), ['https://b'])
+})
+
+await t.test('6455-3-invalid-uri-fails, 6455-3-no-fragment: nothing is sent', async (t) => {
+  for (const url of ['ws://', 'ftp://h/', 'ws://h/#x', 'ws://h:99999/', 'h', '']) {
+    t.throws(() => void connect(url), { name: 'SyntaxError' }, url)
+  }
+  const server = await goodServer(t)
+  t.throws(() => void connect(server.url, { headers: { a: 'b\r\nc: d' } }), TypeError) // 6455-4.1-header-injection
+  t.throws(() => void connect(server.url, { protocols: 'a b' }), TypeError)
+  await opened(t, server.url)
+  t.equal(server.peers.length, 1, 'C7: before any byte is written')
+})
+
+await t.test('http: and URL objects', async (t) => {
+  const server = await goodServer(t)
+  const connection = await opened(t, server.url.replace('ws:', 'http:'))
+  t.equal(connection.url, server.url)
+  t.equal((await connect(new URL(server.url))).terminate(), undefined)
+})
+
+await t.test('6455-4.1-wait-for-response: nothing but the request before the answer', async (t) => {
+  const asked = deferred<RawPeer>()
+  const server = await rawServer(t, (peer) => asked.resolve(peer))
+  const opening = connect(server.url)
+  const peer = await asked.promise
+  await turns(10)
+  t.equal(peer.received.length, 0, '9112-9-pipelined-after-upgrade')
+  peer.write(acceptance(server.requests[0] ?? (t.fail('no request') as never)))
+  const connection = await opening
+  connection.send('x')
+  t.equal((await peer.bytes(7)).length, 7)
+  connection.terminate()
+})
+
+await t.test('6455-4.1-early-frames: frames behind the 101 come as messages, in order', async (t) => {
+  const server = await rawServer(t, (peer, request) => {
+    const frames = [serverText('one'), serverText('two'), serverText('three').subarray(0, 3)]
+    peer.write(Buffer.concat([Buffer.from(acceptance(request)), ...frames]))
+    peer.write(serverText('three').subarray(3))
+  })
+  const connection = await opened(t, server.url)
+  for (const text of ['one', 'two', 'three']) t.equal(await connection.receive(), text)
+})
+
+await t.test('a Close and the end of TCP behind the 101', async (t) => {
+  const server = await rawServer(t, (peer, request) => {
+    peer.write(Buffer.concat([Buffer.from(acceptance(request)), Buffer.from('880203e8', 'hex')]))
+    peer.socket.end()
+  })
+  const connection = await opened(t, server.url)
+  t.match(await connection.closed, { code: 1000, wasClean: true, initiator: 'remote' })
+})
+
+await t.test('C12: a reset behind the 101', async (t) => {
+  const server = await rawServer(t, (peer, request) => {
+    peer.write(acceptance(request))
+    peer.socket.once('resume', () => {})
+    setImmediate(() => (peer.socket as Socket).resetAndDestroy())
+  })
+  const outcome = await connect(server.url).then(
+    (connection) => connection.closed,
+    (error: HandshakeError) => error,
+  )
+  t.ok(outcome instanceof HandshakeError || outcome.code === 1006, 'exactly one end')
+})
+
+await t.test('9110-15.2-skip-1xx: interim responses before the 101', async (t) => {
+  const server = await rawServer(t, (peer, request) => {
+    const early = ['HTTP/1.1 100 Continue\r\n\r\n', 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n']
+    peer.write(`${early.join('')}${acceptance(request, 'Set-Cookie: a=b')}`) // 6455-4.1-set-cookie
+  })
+  t.equal((await opened(t, server.url)).state, 'open')
+})
+
+/** Answers that open nothing, and what is said of them. */
+const badAnswers: readonly (readonly [id: string, answer: (request: Head) => string, message: RegExp])[] = [
+  ['6455-4.1-accept-wrong', () => switching(['Sec-WebSocket-Accept: AAAA']), /Accept does not answer/],
+  ['6455-4.1-accept-missing', () => switching([]), /Accept does not answer/],
+  [
+    '6455-4.1-upgrade-missing',
+    () => 'HTTP/1.1 101 X\r\nConnection: Upgrade\r\n\r\n',
+    /101 response does not/,
+  ],
+  [
+    '6455-4.1-connection-missing',
+    () => 'HTTP/1.1 101 X\r\nUpgrade: websocket\r\n\r\n',
+    /101 response does not/,
+  ],
+  ['C11: a subprotocol', (r) => acceptance(r, 'Sec-WebSocket-Protocol: chat'), /"chat" was not offered/],
+  ['C11: an extension', (r) => acceptance(r, 'Sec-WebSocket-Extensions: x'), /extension was answered/],
+  ['C1: 101 with a body', (r) => acceptance(r, 'Content-Length: 5'), /has a body/],
+  ['C1: HTTP/1.0', (r) => acceptance(r).replace('1.1', '1.0'), /not HTTP\/1\.1/],
+  ['C4: bytes over 0x7f', (r) => acceptance(r, 'Sec-WebSocket-Protocol: \xff\x80'), /was not offered/],
+  ['C4: NUL', (r) => acceptance(r, 'Sec-WebSocket-Protocol: a\0'), /could not be opened/],
+  ['C4: a folded line', (r) => acceptance(r, 'Sec-WebSocket-Extensions: a', ' b'), /could not be opened/],
+  ['6455-4.1-nonconforming-response', (r) => acceptance(r, 'no colon'), /could not be opened/],
+  ['no HTTP', () => 'SSH-2.0-OpenSSH_9.9\r\n', /could not be opened/],
+  ['only interim responses', () => 'HTTP/1.1 103 Early Hints\r\n\r\n', /could not be opened/],
+]
+
+for (const [id, answer, message] of badAnswers) {
+  await t.test(`${id}: fails, and no frame is sent or seen`, async (t) => {
+    const server = await rawServer(t, (peer, request) => {
+      // The frame behind it would be a message.
+      peer.write(Buffer.concat([Buffer.from(answer(request), 'latin1'), serverText('x')]))
+      peer.socket.end()
+    })
+    const error = await failureOf(connect(server.url))
+    t.match(error, { name: 'HandshakeError', message })
+    const [peer] = server.peers
+    t.equal((await peer?.rest())?.length, 0, '6455-1.3-no-frames-before-validation')
+  })
+}
+
+await t.test('6455-4.1-accept-trim: white space around Accept', async (t) => {
+  const server = await rawServer(t, (peer, request) => {
+    peer.write(acceptance(request).replace(/Accept: (.*)\r/, 'Accept: \t $1 \t\r'))
+  })
+  t.equal((await opened(t, server.url)).state, 'open')
+})
+
+await t.test('6455-4.1-status-not-101: any other status is an HTTP answer', async (t) => {
+  for (const status of [200, 204, 300, 301, 304, 400, 401, 403, 404, 407, 426, 500, 503, 599]) {
+    const server = await rawServer(t, (peer, request) => {
+      // Even with everything that an upgrade has: 6455-1.3-non-101-is-http.
+      const head = acceptance(request, 'X-A: 1', 'x-a: 2', 'Set-Cookie: a', 'Set-Cookie: b')
+      peer.write(head.replace('101 Switching Protocols', `${status} Some Reason`))
+      if (status !== 204 && status !== 304) peer.write('the body')
+      peer.socket.end()
+    })
+    const error = await failureOf(connect(server.url))
+    const message = `the server answered ${status} Some Reason instead of 101`
+    t.match(error, {
+      name: 'HandshakeError',
+      status,
+      message,
+      headers: { 'x-a': '1, 2', 'set-cookie': 'a, b' },
+    })
+    t.equal(
+      error.body.toString(),
+      status === 204 || status === 304 ? '' : 'the body',
+      '6455-4.1-status-exposed',
+    )
+    t.equal(server.peers.length, 1)
+  }
+})
+
+await t.test('an answer with something behind it keeps its status', async (t) => {
+  for (const head of ['204 No Content\r\n', '403 Forbidden\r\nContent-Length: 2\r\n']) {
+    const server = await rawServer(t, (peer) => {
+      peer.write(`HTTP/1.1 ${head}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\nnothing that HTTP knows`)
+    })
+    t.match(await failureOf(connect(server.url)), { status: Number(head.slice(0, 3)) })
+  }
+})
+
+await t.test('a body that breaks off', async (t) => {
+  for (const end of ['end', 'resetAndDestroy'] as const) {
+    const server = await rawServer(t, async (peer) => {
+      peer.write('HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nhalf')
+      await turns(5)
+      ;(peer.socket as Socket)[end]()
+    })
+    const error = await failureOf(connect(server.url))
+    t.match(error, { name: 'HandshakeError', status: 403 })
+    t.equal(error.body.toString(), 'half')
+  }
+})
+
+await t.test('C10: of a body without end 16 KiB are read', async (t) => {
+  const server = await rawServer(t, (peer) => {
+    peer.write('HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\n\r\n')
+    const chunk = Buffer.concat([Buffer.from('2000\r\n'), Buffer.alloc(0x2000, 'x'), Buffer.from('\r\n')])
+    const go = (): void => {
+      while (!peer.socket.destroyed && peer.socket.write(chunk));
+    }
+    peer.socket.on('drain', go)
+    go()
+  })
+  const error = await failureOf(connect(server.url))
+  t.equal(error.status, 401)
+  t.strictSame(error.body, Buffer.alloc(16 * 1024, 'x'))
+  await server.peers[0]?.closed
+})
+
+await t.test('C10: headers without end', async (t) => {
+  const server = await rawServer(t, (peer) => {
+    peer.write(`HTTP/1.1 101 X\r\n${`X-A: ${'a'.repeat(100)}\r\n`.repeat(1_000)}`)
+  })
+  t.match(await failureOf(connect(server.url)), { message: /could not be opened/, cause: { code: /HEADER/ } })
+  await server.peers[0]?.closed
+})
+
+await t.test('6455-4.4-same-version-no-loop: a 426 that lists 13 is asked once', async (t) => {
+  const server = await rawServer(t, (peer) => {
+    const versions = 'Sec-WebSocket-Version: 13, 8\r\nSec-WebSocket-Version: 7\r\n'
+    peer.write(`HTTP/1.1 426 Upgrade Required\r\n${versions}Content-Length: 0\r\n\r\n`)
+  })
+  const error = await failureOf(connect(server.url, { followRedirects: 20 }))
+  t.match(
+    error,
+    { status: 426, headers: { 'sec-websocket-version': '13, 8, 7' } },
+    '6455-4.3-version-server-list',
+  )
+  t.equal(server.peers.length, 1)
+})
+
+await t.test('6455-4.1-connect-error-fails: nobody listens there', async (t) => {
+  const server = await goodServer(t)
+  server.server.close()
+  await once(server.server, 'close')
+  const error = await failureOf(connect(server.url))
+  t.match(error, { name: 'HandshakeError', status: undefined, cause: { code: 'ECONNREFUSED' } })
+  t.match(error.message, /the connection could not be opened: .*ECONNREFUSED/)
+})
+
+await t.test('a server that hangs up without an answer', async (t) => {
+  for (const end of ['end', 'destroy', 'resetAndDestroy'] as const) {
+    const server = await rawServer(t, (peer) => void (peer.socket as Socket)[end]())
+    t.match(
+      await failureOf(connect(server.url)),
+      { name: 'HandshakeError', cause: { code: 'ECONNRESET' } },
+      end,
+    )
+  }
+})
+
+await t.test('D2: a promise that nobody watches is no unhandled rejection', async (t) => {
+  const server = await rawServer(t, (peer) => void peer.socket.destroy())
+  const watch = watchProcess()
+  void connect(server.url)
+  void connect(server.url, { signal: AbortSignal.abort() })
+  await until(() => server.peers.length > 0)
+  await server.peers[0]?.closed
+  await turns(5)
+  t.strictSame(await watch.stop(), [])
+})
+
+// Time
+
+await t.test('6455-4.1-handshake-timeout: a server that is silent, or too slow', async (t) => {
+  for (const beginning of [
+    '',
+    'HTTP/1.1 101 Swi',
+    'HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nhalf',
+  ]) {
+    const timers = new FakeTimers()
+    const asked = deferred<RawPeer>()
+    const server = await rawServer(t, (peer) => {
+      if (beginning !== '') peer.write(beginning)
+      asked.resolve(peer)
+    })
+    const failed = failureOf(connect(server.url, { timers, handshakeTimeout: 800 }))
+    const peer = await asked.promise
+    timers.advance(799)
+    t.equal(timers.armed, 1)
+    timers.advance(1)
+    t.match(await failed, {
+      name: 'HandshakeError',
+      message: 'the opening handshake took longer than 800 ms',
+      status: undefined,
+    })
+    t.equal(timers.armed, 0)
+    await peer.rest()
+  }
+})
+
+await t.test('C12: the handshake timeout is 10 s by default, TCP included', async (t) => {
+  const timers = new FakeTimers()
+  const { agent, socket } = deafAgent()
+  const failed = failureOf(connect('ws://127.0.0.1:1/', { timers, agent }))
+  await until(() => socket() !== undefined)
+  timers.advance(9_999)
+  t.equal(timers.armed, 1)
+  timers.advance(1)
+  t.match(await failed, { message: /longer than 10000 ms/ })
+  await until(() => socket()?.destroyed === true)
+})
+
+await t.test('an open connection leaves no timer of the handshake', async (t) => {
+  const timers = new FakeTimers()
+  const server = await goodServer(t)
+  await opened(t, server.url, { timers })
+  t.equal(timers.pending, 0)
+})
+
+/** An agent whose TCP connection never comes about. */
+function deafAgent(): { agent: Agent; socket: () => Duplex | undefined } {
+  let socket: Duplex | undefined
+  class DeafAgent extends Agent {
+    override createConnection(): Duplex {
+      socket = new Duplex({ read() {}, write() {} })
+      return socket
+    }
+  }
+  return { agent: new DeafAgent(), socket: () => socket }
+}
+
+// Aborting
+
+await t.test('6455-4.1-abort-during-connect: a signal that is aborted already', async (t) => {
+  const server = await goodServer(t)
+  const reason = new Error('changed my mind')
+  await t.rejects(connect(server.url, { signal: AbortSignal.abort(reason) }), reason)
+  await t.rejects(connect(server.url, { signal: AbortSignal.abort() }), { name: 'AbortError' })
+  await opened(t, server.url)
+  t.equal(server.peers.length, 1, 'nobody was asked')
+})
+
+await t.test('6455-4.1-abort-during-connect: at every stage, and no socket is left', async (t) => {
+  const reason = new Error('changed my mind')
+  const stages: readonly (readonly [string, (peer: RawPeer) => void])[] = [
+    ['during the handshake', () => {}],
+    ['in the middle of the answer', (peer) => peer.write('HTTP/1.1 101 Switch')],
+    ['behind an interim response', (peer) => peer.write('HTTP/1.1 103 Early Hints\r\n\r\n')],
+    ['in the body of a refusal', (peer) => peer.write('HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\nhalf')],
+  ]
+  for (const [stage, answer] of stages) {
+    const asked = deferred<RawPeer>()
+    const server = await rawServer(t, (peer) => {
+      answer(peer)
+      asked.resolve(peer)
+    })
+    const controller = new AbortController()
+    const failed = failureOf(connect(server.url, { signal: controller.signal }))
+    const peer = await asked.promise
+    await turns(5) // The answer is on its way.
+    controller.abort(reason)
+    t.equal(await failed, reason, stage)
+    await peer.rest()
+    t.equal(getEventListeners(controller.signal, 'abort').length, 0)
+  }
+})
+
+await t.test('aborted while TCP connects, and while TLS does', async (t) => {
+  const controller = new AbortController()
+  const { agent, socket } = deafAgent()
+  const failed = failureOf(connect('ws://127.0.0.1:1/', { agent, signal: controller.signal }))
+  await until(() => socket() !== undefined)
+  controller.abort()
+  t.match(await failed, { name: 'AbortError' })
+  await until(() => socket()?.destroyed === true)
+
+  const silent = await rawServer(t, () => {})
+  const second = new AbortController()
+  const secure = failureOf(connect(`wss://127.0.0.1:${silent.port}/`, { signal: second.signal }))
+  await until(() => silent.peers.length > 0)
+  second.abort()
+  t.match(await secure, { name: 'AbortError' })
+  await until(() => silent.peers[0]?.socket.readableEnded === true)
+
+  const third = new AbortController()
+  const early = failureOf(connect(silent.url, { signal: third.signal }))
+  third.abort()
+  t.match(await early, { name: 'AbortError' }, 'in the same turn')
+})
+
+await t.test('an open connection does not hear the signal any more', async (t) => {
+  const server = await goodServer(t)
+  const controller = new AbortController()
+  const connection = await opened(t, server.url, { signal: controller.signal })
+  t.equal(getEventListeners(controller.signal, 'abort').length, 0)
+  controller.abort()
+  await turns(5)
+  t.equal(connection.state, 'open')
+})
+
+// TLS
+
+/** A WebSocket server over TLS, the names that clients asked for, and how many requests came. */
+async function secureServer(t: Test, identity: Identity) {
+  const names: unknown[] = []
+  let requests = 0
+  const http = createHttpsServer(identity)
+  http.on('secureConnection', (socket: TLSSocket) => names.push(socket.servername))
+  http.on('upgrade', () => requests++)
+  const server = new WebSocketServer({ server: http })
+  http.listen(0, '127.0.0.1')
+  await once(http, 'listening')
+  t.teardown(async () => {
+    await server.close()
+    http.close()
+    http.closeAllConnections()
+  })
+  return { port: portOf(http), names, requests: () => requests }
+}
+
+await t.test('C8, 6455-10.6-tls-verify: a certificate that does not verify is refused', async (t) => {
+  const rows: readonly (readonly [string, Identity, ConnectOptions['tls'], string, string])[] = [
+    ['self-signed', localhost, {}, 'localhost', 'DEPTH_ZERO_SELF_SIGNED_CERT'],
+    ['expired', expired, { ca: expired.cert }, 'localhost', 'CERT_HAS_EXPIRED'],
+    ['for another name', elsewhere, { ca: elsewhere.cert }, 'localhost', 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    ['for another address', elsewhere, { ca: elsewhere.cert }, '127.0.0.1', 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    [
+      'for another servername',
+      localhost,
+      { ca: localhost.cert, servername: 'other.example' },
+      'localhost',
+      'ERR_TLS_CERT_ALTNAME_INVALID',
+    ],
+  ]
+  for (const [what, identity, tls = {}, host, code] of rows) {
+    const server = await secureServer(t, identity)
+    const error = await failureOf(connect(`wss://${host}:${server.port}/`, { tls }))
+    t.match(error, { name: 'HandshakeError', cause: { code } }, what)
+    t.equal(server.requests(), 0, '6455-4.1-tls-failure-fails: the server sees no request')
+  }
+})
+
+await t.test('6455-4.1-tls-sni: the host name is told, an address is not', async (t) => {
+  const server = await secureServer(t, localhost)
+  const tls = { ca: localhost.cert }
+  await opened(t, `wss://localhost:${server.port}/`, { tls })
+  await opened(t, `https://127.0.0.1:${server.port}/`, { tls })
+  await opened(t, `wss://127.0.0.1:${server.port}/`, { tls: { ...tls, servername: 'localhost' } })
+  await opened(t, `wss://localhost:${server.port}/`, { tls: { rejectUnauthorized: false } })
+  t.strictSame(server.names, ['localhost', false, 'localhost', 'localhost'])
+})
+
+await t.test('6455-4.1-tls-before-handshake: the first bytes are a ClientHello, and no HTTP', async (t) => {
+  const server = await goodServer(t)
+  const failed = failureOf(connect(`wss://localhost:${server.port}/`))
+  await until(() => (server.peers[0]?.received.length ?? 0) > 5)
+  const [peer] = server.peers
+  t.equal(peer?.received[0], 0x16)
+  t.equal(peer?.received[1], 0x03)
+  t.notOk(peer?.received.includes('HTTP'), '6455-4.1-tls-everything-encrypted')
+  peer?.write('HTTP/1.1 400 Bad Request\r\n\r\n')
+  t.match(await failed, { name: 'HandshakeError', message: /SSL|TLS/i })
+})
+
+await t.test("a client's certificate is shown", async (t) => {
+  const seen = deferred<unknown>()
+  const server = createTlsServer({ ...localhost, requestCert: true, ca: elsewhere.cert }, (socket) => {
+    seen.resolve(socket.authorized)
+    socket.on('error', () => {})
+    socket.destroy()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const tls = { ca: localhost.cert, cert: elsewhere.cert, key: elsewhere.key }
+  await failureOf(connect(`wss://localhost:${portOf(server)}/`, { tls }))
+  t.equal(await seen.promise, true)
+})
+
+// Agents
+
+/** Makes its connections through an HTTP proxy. */
+class TunnelAgent extends Agent {
+  readonly #proxy: number
+
+  constructor(proxy: number) {
+    super()
+    this.#proxy = proxy
+  }
+
+  override createConnection(
+    options: { host?: string | null; port?: number | string | null },
+    callback?: (error: Error | null, socket: Duplex) => void,
+  ): undefined {
+    const socket = connectTcp(this.#proxy, '127.0.0.1')
+    const target = `${options.host}:${options.port}`
+    socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`)
+    socket.once('data', (answer: Buffer) => {
+      const [start] = answer.toString().split('\r\n')
+      callback?.(start?.includes(' 200 ') === true ? null : new Error(`the proxy said ${start}`), socket)
+    })
+  }
+}
+
+await t.test('6455-4.1-proxy-connect: an agent may tunnel', async (t) => {
+  const { server: backend, port } = await serve(t)
+  backend.on('connection', (connection) => void connection.send('through the tunnel'))
+  const targets: (string | undefined)[] = []
+  let open = true
+  const proxy = createServer()
+  proxy.on('connect', (request, socket: Duplex) => {
+    targets.push(request.url)
+    if (!open) {
+      socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n')
+      return
+    }
+    const onward = connectTcp(port, '127.0.0.1')
+    socket.write('HTTP/1.1 200 OK\r\n\r\n')
+    socket.pipe(onward).pipe(socket)
+    for (const each of [socket, onward]) each.on('error', () => {})
+  })
+  proxy.listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  t.teardown(() => {
+    proxy.close()
+  })
+  const agent = new TunnelAgent(portOf(proxy))
+  const connection = await opened(t, `ws://backend.example:${port}/`, { agent })
+  t.equal(await connection.receive(), 'through the tunnel')
+  t.match(await connection.close(1000), { wasClean: true })
+
+  open = false
+  const error = await failureOf(connect('ws://backend.example/', { agent }))
+  t.match(
+    error,
+    { name: 'HandshakeError', message: /the proxy said HTTP\/1\.1 502/ },
+    '6455-4.1-proxy-error-fails',
+  )
+  t.strictSame(targets, [`backend.example:${port}`, 'backend.example:80'])
+})
+
+await t.test('an agent that pools gets back what was refused, and nothing that is open', async (t) => {
+  const agent = new Agent({ keepAlive: true, timeout: 60_000 })
+  t.teardown(() => {
+    agent.destroy()
+  })
+  const server = await rawServer(t, async (peer) => {
+    peer.write('HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n')
+    peer.write(acceptance(await peer.head()))
+  })
+  t.match(await failureOf(connect(server.url, { agent })), { status: 403 })
+  await until(() => Object.keys(agent.freeSockets).length === 1)
+  await opened(t, server.url, { agent })
+  t.equal(server.peers.length, 1)
+  t.strictSame(Object.keys(agent.freeSockets), [])
+  t.strictSame(Object.keys(agent.sockets), [])
+})
+
+await t.test('an agent for another scheme', async (t) => {
+  await t.rejects(connect('wss://127.0.0.1:1/', { agent: new Agent() }), { code: 'ERR_INVALID_PROTOCOL' })
+})
