@@ -1,7 +1,7 @@
 /** The other end of a connection, byte by byte: a TCP client and a TCP server that send exactly what a test says. */
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Server, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Test } from 'tap'
 import { encodeFrame } from '../../frames/encoder.ts'
@@ -99,6 +99,12 @@ export class RawPeer {
   /** All that comes until the other side ends. */
   rest(): Promise<Buffer> {
     return this.take((received) => (this.#finished ? received.length : undefined))
+  }
+
+  /** Ends it with a reset. */
+  reset(): void {
+    if (!(this.socket instanceof Socket)) throw new Error('only TCP can be reset')
+    this.socket.resetAndDestroy()
   }
 
   #finish(): void {
@@ -212,6 +218,6 @@ export async function rawServer(
     for (const peer of peers) peer.socket.destroy()
     await closed
   })
-  const { port } = server.address() as AddressInfo
+  const { port } = server.address() as AddressInfo // It listens on TCP.
   return { port, url: `ws://127.0.0.1:${port}/`, server, requests, peers }
 }

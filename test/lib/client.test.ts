@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer'
 import { getEventListeners, once } from 'node:events'
 import { Agent, createServer } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp } from 'node:net'
 import { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { acceptFor } from '../../lib/handshake.ts'
@@ -142,7 +142,7 @@ await t.test('6455-4.1-wait-for-response: nothing but the request before the ans
   const peer = await asked.promise
   await turns(10)
   t.equal(peer.received.length, 0, '9112-9-pipelined-after-upgrade')
-  peer.write(acceptance(server.requests[0] ?? (t.fail('no request') as never)))
+  for (const request of server.requests) peer.write(acceptance(request))
   const connection = await opening
   connection.send('x')
   t.equal((await peer.bytes(7)).length, 7)
@@ -171,8 +171,7 @@ await t.test('a Close and the end of TCP behind the 101', async (t) => {
 await t.test('C12: a reset behind the 101', async (t) => {
   const server = await rawServer(t, (peer, request) => {
     peer.write(acceptance(request))
-    peer.socket.once('resume', () => {})
-    setImmediate(() => (peer.socket as Socket).resetAndDestroy())
+    setImmediate(() => peer.reset())
   })
   const outcome = await connect(server.url).then(
     (connection) => connection.closed,
@@ -272,11 +271,11 @@ await t.test('an answer with something behind it keeps its status', async (t) =>
 })
 
 await t.test('a body that breaks off', async (t) => {
-  for (const end of ['end', 'resetAndDestroy'] as const) {
+  for (const end of [(peer: RawPeer) => void peer.socket.end(), (peer: RawPeer) => peer.reset()]) {
     const server = await rawServer(t, async (peer) => {
       peer.write('HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nhalf')
       await turns(5)
-      ;(peer.socket as Socket)[end]()
+      end(peer)
     })
     const error = await failureOf(connect(server.url))
     t.match(error, { name: 'HandshakeError', status: 403 })
@@ -332,13 +331,13 @@ await t.test('6455-4.1-connect-error-fails: nobody listens there', async (t) => 
 })
 
 await t.test('a server that hangs up without an answer', async (t) => {
-  for (const end of ['end', 'destroy', 'resetAndDestroy'] as const) {
-    const server = await rawServer(t, (peer) => void (peer.socket as Socket)[end]())
-    t.match(
-      await failureOf(connect(server.url)),
-      { name: 'HandshakeError', cause: { code: 'ECONNRESET' } },
-      end,
-    )
+  for (const end of [
+    (peer: RawPeer) => void peer.socket.end(),
+    (peer: RawPeer) => void peer.socket.destroy(),
+    (peer: RawPeer) => peer.reset(),
+  ]) {
+    const server = await rawServer(t, end)
+    t.match(await failureOf(connect(server.url)), { name: 'HandshakeError', cause: { code: 'ECONNRESET' } })
   }
 })
 

@@ -512,7 +512,9 @@ await t.test('D4: a frame that just fits goes into the block, one byte more does
     await turns(2)
     const expected = [Buffer.alloc(996, 1), Buffer.alloc(size - 2, 2)].map((payload) => encoded(payload))
     t.ok(
-      Buffer.concat(socket.calls.slice(1).flat()).equals(Buffer.concat([...expected, encoded('x', Opcode.text)])),
+      Buffer.concat(socket.calls.slice(1).flat()).equals(
+        Buffer.concat([...expected, encoded('x', Opcode.text)]),
+      ),
     )
     t.equal(socket.calls[1]?.[0]?.length, size === 24 ? 1024 : 1000)
   }

@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import {
   connect,
   type Connection,
+  type ConnectionEvents,
   type HandshakeError,
   type ServerOptions,
   WebSocketServer,
@@ -97,7 +98,7 @@ for (const [how, fault, told] of faults) {
     let opened: Connection | undefined
     server.once('connection', (connection) => {
       opened = connection
-      return fault() as never
+      return fault()
     })
     const connection = await connect(url)
     t.match(await connection.closed, { code: 1011, wasClean: true, trigger: 'peer-close' })
@@ -109,15 +110,15 @@ for (const [how, fault, told] of faults) {
 }
 
 /** Makes the connection of the server emit that event, and ends it where it would not end itself. */
-const provocations: Readonly<Record<string, (client: Connection) => unknown>> = {
-  message: (client) => client.send('x'),
-  ping: (client) => client.ping(),
-  pong: () => {}, // The server's own Ping, below.
-  state: (client) => client.close(),
-  close: (client) => client.close(),
-}
+const provocations: readonly (readonly [keyof ConnectionEvents, (client: Connection) => unknown])[] = [
+  ['message', (client) => client.send('x')],
+  ['ping', (client) => client.ping()],
+  ['pong', () => {}], // The server's own Ping, below.
+  ['state', (client) => client.close()],
+  ['close', (client) => client.close()],
+]
 
-for (const [event, provoke] of Object.entries(provocations)) {
+for (const [event, provoke] of provocations) {
   for (const [how, fault, told] of faults) {
     await t.test(`E2, E3: a ${event} listener ${how}: told of once, with its connection`, async (t) => {
       const served = await serve(t)
@@ -127,7 +128,7 @@ for (const [event, provoke] of Object.entries(provocations)) {
       let opened: Connection | undefined
       server.once('connection', (connection) => {
         opened = connection
-        connection.once(event as 'message', () => fault() as never)
+        connection.once<keyof ConnectionEvents>(event, () => fault())
         if (event === 'pong') void connection.ping()
       })
       const client = await connect(url)
@@ -150,15 +151,15 @@ for (const [how, fault, told] of faults) {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
     server.on('handlerError', (...report) => reports.push(report))
     const listening = once(server, 'listening')
-    server.on('listening', () => fault() as never)
-    server.on('close', () => fault() as never)
+    server.on('listening', () => fault())
+    server.on('close', () => fault())
     await listening
     await turns(2)
     t.strictSame(reports, [[told, undefined]])
 
     const second = new WebSocketServer({ port: portOf(server), host: '127.0.0.1' })
     second.on('handlerError', (...report) => reports.push(report))
-    second.on('error', () => fault() as never)
+    second.on('error', () => fault())
     await new Promise((resolve) => void second.once('handlerError', resolve))
     await turns(2)
     t.strictSame(reports[1], [told, undefined])
@@ -196,7 +197,7 @@ await t.test('without a handlerError listener it is a warning of the process', a
 for (const [how, fault, told] of faults) {
   await t.test(`a handlerError listener ${how}: a warning of the process`, async (t) => {
     const { server, ask } = await failing(t)
-    server.on('handlerError', () => fault() as never)
+    server.on('handlerError', () => fault())
     const watch = watchProcess()
     t.equal(await ask(), 500)
     const seen = await watch.stop()

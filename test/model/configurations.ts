@@ -77,10 +77,10 @@ export const configurations = {
   'F bad frames': configure({ faults: { badFrame: 1 } }),
   'F limits, failing handlers': configure({ faults: { failure: 1 } }),
   'G manual reply': configure({ manualReply: true }),
-  'G manual reply, socket errors, terminate(), failing handlers, no messages': configure({
+  'G manual reply, limits, failing handlers': configure({ manualReply: true, faults: { failure: 1 } }),
+  'G manual reply, socket errors, terminate()': configure({
     manualReply: true,
-    messages: 0,
-    faults: { socket: 1, terminate: 1, failure: 1 },
+    faults: { socket: 1, terminate: 1 },
   }),
   'G manual reply, half close, byzantine server, keepalive, no messages': configure({
     manualReply: true,

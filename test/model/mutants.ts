@@ -119,6 +119,12 @@ export const mutants: readonly Mutant[] = [
     where: 'F bad frames',
     breaks: 'S1',
   },
+  {
+    name: 'the Close of a connection that fails before the reply waits behind messages',
+    machine: inCell('close-received', 'violation', without('drop-output')),
+    where: 'G manual reply, limits, failing handlers',
+    breaks: 'S1',
+  },
 
   // The end is the end
   {

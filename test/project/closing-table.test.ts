@@ -38,20 +38,6 @@ function lives(role: Role): Life[] {
   ]
 }
 
-const events: { readonly [E in LifeEvent]?: { readonly label: string; readonly detail: LifeEvents[E] } } = {
-  'local-close': { label: '`close()`', detail: [close, false] },
-  'close-received': { label: "the peer's Close", detail: [close] },
-  'close-flushed': { label: 'our Close has left', detail: [] },
-  'peer-fin': { label: "the peer's FIN", detail: [] },
-  violation: { label: 'a violation, a limit, a failed handler', detail: [failure] },
-  'keepalive-timeout': { label: 'no answer to keepalive', detail: [] },
-  'socket-error': { label: 'a socket error', detail: [new Error('reset')] },
-  deadline: { label: '`closeTimeout` over', detail: [] },
-  linger: { label: '`lingerTimeout` over', detail: [] },
-  terminate: { label: '`terminate()`', detail: [] },
-  'socket-closed': { label: 'TCP has ended', detail: [] },
-}
-
 const words: Readonly<Record<Effect, string>> = {
   'drop-output': 'drop output',
   'send-close': 'send Close',
@@ -80,7 +66,19 @@ function row<E extends LifeEvent>(event: E, label: string, detail: LifeEvents[E]
 function table(): string {
   const states = lives('server').map((life) => `\`${life.state}\``)
   const head = `| event | ${states.join(' | ')} |\n| --- |${' --- |'.repeat(states.length)}\n`
-  const rows = Object.entries(events).map(([event, { label, detail }]) => row(event, label, detail))
+  const rows = [
+    row('local-close', '`close()`', [close, false]),
+    row('close-received', "the peer's Close", [close]),
+    row('close-flushed', 'our Close has left', []),
+    row('peer-fin', "the peer's FIN", []),
+    row('violation', 'a violation, a limit, a failed handler', [failure]),
+    row('keepalive-timeout', 'no answer to keepalive', []),
+    row('socket-error', 'a socket error', [new Error('reset')]),
+    row('deadline', '`closeTimeout` over', []),
+    row('linger', '`lingerTimeout` over', []),
+    row('terminate', '`terminate()`', []),
+    row('socket-closed', 'TCP has ended', []),
+  ]
   return `<!-- prettier-ignore -->\n${head}${rows.join('')}`
 }
 

@@ -990,6 +990,27 @@ const manual: Scenario[] = [
     wire: [],
   },
   {
+    title: 'closeReply manual: a handler fails before the answer: the answer is 1011',
+    options: { closeReply: 'manual' },
+    async play(it) {
+      it.connection.on('state', () => {
+        if (it.connection.state === 'close-received') throw new Error('sorry')
+      })
+      it.peer.close(1000, 'bye')
+      await it.peer.untilClose()
+      await it.endTcp()
+    },
+    story: {
+      ...clean('peer-close', { code: 1011, reason: '' }),
+      trigger: 'handler-error',
+      error: 'sorry',
+    },
+    states: ['close-received', 'failing', 'closed'],
+    wire: ['close 1011'],
+    end: 'fin',
+    handlerErrors: ['sorry'],
+  },
+  {
     title: 'closeReply manual: the handler of the state event answers within the event',
     options: { closeReply: 'manual' },
     async play(it) {

@@ -337,5 +337,5 @@ Error.stackTraceLimit = 0 // Thousands of errors are made that nobody looks at.
 process.on('warning', (warning) => {
   throw warning
 })
-// eslint-disable-next-line unicorn/require-post-message-target-origin
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker has no other origin
 parentPort?.postMessage(await races(firstSeed, schedules))
