@@ -1,4 +1,5 @@
 import t from 'tap'
+import { constants } from 'node:buffer'
 import { Agent, createServer } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { PassThrough } from 'node:stream'
@@ -34,7 +35,8 @@ function wrongIntegers(name: string, min: number, max: number): Wrong[] {
 
 const wrongConnectionOptions: readonly Wrong[] = [
   ...['closeTimeout', 'lingerTimeout', 'progressTimeout'].flatMap((name) => wrongIntegers(name, 1, maxTime)),
-  ...['maxMessageSize', 'highWaterMark', 'maxBufferedAmount', 'maxQueuedMessages'].flatMap((name) =>
+  ...wrongIntegers('maxMessageSize', 1, constants.MAX_STRING_LENGTH),
+  ...['highWaterMark', 'maxBufferedAmount', 'maxQueuedMessages'].flatMap((name) =>
     wrongIntegers(name, 1, maxSize),
   ),
   ['keepalive', null, 'TypeError'],
@@ -213,7 +215,7 @@ await t.test('what is right passes', async (t) => {
     lingerTimeout: 1,
     progressTimeout: 1,
     keepalive: { interval: 1 },
-    maxMessageSize: maxSize,
+    maxMessageSize: constants.MAX_STRING_LENGTH,
     highWaterMark: 1,
     maxBufferedAmount: 1,
     onBackpressure: 'drop',

