@@ -32,7 +32,11 @@ async function play(vector: Vector, { chunks, eof = false, slowly }: Input): Pro
   const [ours, theirs] = memoryPair()
   const timers = new FakeTimers()
   const { role, options } = vector
-  const connection = new Connection(ours, { role, timers, maxMessageSize: options?.maxMessage ?? 2 ** 28 })
+  const connection = new Connection(ours, {
+    role,
+    timers,
+    ...(options?.maxMessage === undefined ? {} : { maxMessageSize: options.maxMessage }),
+  })
   const peer = new RawPeer(theirs, otherRole(role), () => theirs.reset())
   const events: string[] = []
   const tell = (name: string, bytes: Buffer): void =>
