@@ -774,3 +774,9 @@ t.test('a life that has not ended can be told as far as it went', (t) => {
   t.strictSame(closeInfo(life), { ...unanswered, trigger: 'local-close' })
   t.end()
 })
+
+t.test('a peer whose Close nobody has kept is answered by an empty one: the table is total', (t) => {
+  const life: Life = { ...opened(beginLife('server', true)), state: 'close-received' }
+  t.strictSame(step(life, 'peer-fin').life.sent, empty)
+  t.end()
+})

@@ -82,7 +82,7 @@ class Racer {
         connection.send(text)
         break
       case 3:
-        connection.send(Buffer.from(text.padEnd(random.pick([20, 5000, 70_000]))))
+        connection.send(Buffer.from(text.padEnd(random.pick([20, 3000, 20_000]))))
         break
       case 4:
         this.#watch(connection.sendFragments([text, ' in', ' parts']))
@@ -196,7 +196,7 @@ async function race(seed: number): Promise<string[]> {
   const random = new Random('races', seed)
   const timers = new FakeTimers()
   const onDestroy = random.pick<'end' | 'reset'>(['end', 'reset'])
-  const network = { capacity: random.pick([200, 64 * 1024]), onDestroy }
+  const network = { capacity: random.pick([2000, 64 * 1024]), onDestroy }
   const sockets = [new MemorySocket(network), new MemorySocket(network)] as const
   MemorySocket.connect(...sockets)
   const client = new Racer('client', sockets[0], random, timers)
