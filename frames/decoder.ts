@@ -16,9 +16,9 @@ import { type Violation, type ViolationName, violation } from './violation.ts'
 export interface FrameSink {
   /**
    * Bytes `start` to `end` of `chunk` are the next piece of a message; `last` ends it. An empty piece is an empty
-   * frame.
+   * frame. `rsv1` is that of the message's first frame.
    */
-  data(opcode: MessageOpcode, chunk: Buffer, start: number, end: number, last: boolean): void
+  data(opcode: MessageOpcode, chunk: Buffer, start: number, end: number, last: boolean, rsv1: boolean): void
   /** A whole control frame; at most 125 bytes. */
   control(opcode: ControlOpcode, payload: Buffer): void
   /** The peer broke a rule. Nothing follows. */
@@ -90,11 +90,6 @@ export class Decoder {
   /** Bytes wait for `resume`. */
   get holding(): boolean {
     return this.#rest !== undefined
-  }
-
-  /** RSV1 of the message under way, as its first frame had it. */
-  get rsv1(): boolean {
-    return this.#rsv1
   }
 
   /** Takes the next bytes. The chunk becomes the decoder's own: masked payloads are unmasked in place. */
@@ -205,7 +200,7 @@ export class Decoder {
     }
     const control = isControl(first & 0x0f)
     // 10.4: refused before any of the payload is kept; control frames do not count.
-    if (!control && this.#messageSize + length > this.#maxMessageSize) return this.#fail('message-too-big')
+    if (!control && this.#messageSize + length > this.#limitOf(first)) return this.#fail('message-too-big')
 
     if (masked) {
       if (available < size + 4) return 0
@@ -217,6 +212,12 @@ export class Decoder {
     this.#remaining = length
     if (!control) this.#beginData(first, length)
     return size
+  }
+
+  /** What cannot be compressed comes out a little longer, in stored blocks (RFC 7692 section 7.2.3.3). */
+  #limitOf(first: number): number {
+    const compressed = (first & 0x0f) === Opcode.continuation ? this.#rsv1 : (first & rsv1Bit) !== 0
+    return compressed ? this.#maxMessageSize * (1 + 1 / 1024) + 64 : this.#maxMessageSize
   }
 
   #beginData(first: number, length: number): void {
@@ -244,7 +245,7 @@ export class Decoder {
       this.#insideMessage = false
       this.#messageSize = 0
     }
-    this.#sink.data(this.#message, chunk, at, end, last)
+    this.#sink.data(this.#message, chunk, at, end, last, this.#rsv1)
     return end
   }
 

@@ -20,6 +20,7 @@ export type ViolationName =
   | 'bad-close-code'
   | 'bad-close-reason'
   | 'bad-utf8'
+  | 'bad-deflate'
   | 'message-too-big'
   | 'empty-fragments'
   | 'no-progress'
@@ -65,6 +66,7 @@ const table: Readonly<Record<ViolationName, readonly [closeCode: number, section
     'bad-close-code': [protocolError, 'RFC 6455 7.4', 'the close code must not stand in a Close frame'],
     'bad-close-reason': [invalidData, 'RFC 6455 5.5.1', 'the close reason is not valid UTF-8'],
     'bad-utf8': [invalidData, 'RFC 6455 8.1', 'a text message is not valid UTF-8'],
+    'bad-deflate': [invalidData, 'RFC 7692 7.2.2', 'a compressed message cannot be decompressed'],
     'message-too-big': [messageTooBig, 'RFC 6455 10.4', 'the message is longer than maxMessageSize'],
     'empty-fragments': [policyViolation, 'RFC 6455 10.4', 'a message has too many empty fragments'],
     'no-progress': [

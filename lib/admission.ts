@@ -2,8 +2,15 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { clientLeft } from './errors.ts'
+import { accept, type DeflateAgreement } from './deflate/parameters.ts'
 import { isSameOrigin, judgeRequest, pathOf, type UpgradeRequest } from './handshake.ts'
-import { handshakeTimeout, type ServerOptions } from './options.ts'
+import type { Extension } from './header-list.ts'
+import {
+  compressionSettings,
+  type ConnectionSettings,
+  handshakeTimeout,
+  type ServerOptions,
+} from './options.ts'
 import { Refusal, refuse } from './refusal.ts'
 import { systemTimers, type Timers } from './timers.ts'
 
@@ -12,6 +19,9 @@ export interface Admitted<Context> {
   readonly key: string
   /** The subprotocol, or the empty string. */
   readonly protocol: string
+  /** What was agreed on for permessage-deflate, and the element of the answer that says so. */
+  readonly deflate: DeflateAgreement | undefined
+  readonly extensions: readonly Extension[]
   readonly context: Context
 }
 
@@ -19,6 +29,7 @@ export class Admission<Context> {
   readonly #options: ServerOptions<Context>
   readonly #timers: Timers
   readonly #timeout: number
+  readonly #compression: ConnectionSettings['compression']
   /** Requests that `verify` has not decided about. */
   readonly #undecided = new Set<(refusal: Refusal) => void>()
 
@@ -26,6 +37,7 @@ export class Admission<Context> {
     this.#options = options
     this.#timers = options.timers ?? systemTimers
     this.#timeout = handshakeTimeout(options)
+    this.#compression = compressionSettings(options.compression)
   }
 
   /** Whether the path is one that is served; so is a target that has none, so that it can be refused. */
@@ -44,7 +56,10 @@ export class Admission<Context> {
     if (!this.#allowsOrigin(upgrade, request)) return refuse(403, { body: 'this origin may not connect\n' }) // 10.2
     const context = await this.#verify(request, socket)
     if (context instanceof Refusal) return context
-    return { key: upgrade.key, protocol: this.#choose(upgrade, request), context }
+    const protocol = this.#choose(upgrade, request)
+    const accepted = this.#compression === false ? undefined : accept(upgrade.extensions, this.#compression)
+    const extensions = accepted === undefined ? [] : [accepted.answer]
+    return { key: upgrade.key, protocol, deflate: accepted?.agreement, extensions, context }
   }
 
   /** Refuses those that `verify` has not decided about. */

@@ -9,7 +9,8 @@ import {
 import { request as httpsRequest } from 'node:https'
 import { Connection } from './connection.ts'
 import { HandshakeError } from './errors.ts'
-import { judgeResponse, upgradeHeaders } from './handshake.ts'
+import { offer } from './deflate/parameters.ts'
+import { judgeResponse, type Offer, upgradeHeaders } from './handshake.ts'
 import { type Headers, lowerAscii } from './header-list.ts'
 import {
   checkConnectOptions,
@@ -92,10 +93,14 @@ function ask(
   options: ConnectOptions,
   signal: AbortSignal,
 ): Promise<Connection | HandshakeError> {
-  const key = newKey(options.random ?? systemRandom)
-  const offered = protocolList(options.protocols)
+  const settings = connectionSettings(options, 'client')
+  const offered: Offer = {
+    key: newKey(options.random ?? systemRandom),
+    protocols: protocolList(options.protocols),
+    deflate: settings.compression === false ? undefined : offer(settings.compression),
+  }
   return new Promise((resolve, reject) => {
-    const request = send(target, headers, options, upgradeHeaders(key, offered, options.origin))
+    const request = send(target, headers, options, upgradeHeaders(offered, options.origin))
     const onAbort = (): void => {
       reject(signal.reason)
       request.destroy()
@@ -104,7 +109,7 @@ function ask(
 
     request.on('upgrade', (response, socket, head) => {
       signal.removeEventListener('abort', onAbort)
-      const verdict = judgeResponse(response, key, offered) // Node takes no other status than 101 here.
+      const verdict = judgeResponse(response, offered) // Node takes no other status than 101 here.
       if ('fault' in verdict) {
         // 4.1: the connection is failed; no frame has been or will be looked at.
         socket.on('error', () => {})
@@ -115,9 +120,10 @@ function ask(
       if (head.length > 0) socket.unshift(head)
       resolve(
         new Connection(socket, {
-          ...connectionSettings(options, 'client'),
+          ...settings,
           role: 'client',
           protocol: verdict.protocol,
+          ...(verdict.deflate === undefined ? {} : { deflate: verdict.deflate }),
           url: target.url,
         }),
       )

@@ -16,6 +16,8 @@ import { type ControlOpcode, type MessageOpcode, Opcode } from '../frames/opcode
 import { type Violation, violation } from '../frames/violation.ts'
 import type { CloseFrame, CloseInfo } from './close-info.ts'
 import { Closing } from './closing.ts'
+import { Deflater } from './deflate/deflater.ts'
+import type { DeflateAgreement } from './deflate/parameters.ts'
 import { asError, ConnectionClosedError, ProtocolError } from './errors.ts'
 import { iteratorOf, type Parts, streamFragments } from './fragment-stream.ts'
 import { heartbeatOf } from './heartbeat.ts'
@@ -34,8 +36,10 @@ import { type ConnectionOptions, type ConnectionSettings, connectionSettings } f
 import { PeerWatch } from './peer-watch.ts'
 import { Pings } from './pings.ts'
 import { Reader } from './reader.ts'
-import type { Message } from './receiver.ts'
-import { type Data, payloadOf, Sender } from './sender.ts'
+import type { Message } from './message.ts'
+import { type Data, payloadOf } from './payload.ts'
+import type { PreparedMessage } from './prepared-message.ts'
+import { Sender, type SenderOptions } from './sender.ts'
 import { Waits } from './waits.ts'
 
 export interface ConnectionEvents {
@@ -56,14 +60,16 @@ export interface ConnectionInit extends ConnectionOptions {
   /** The subprotocol agreed on; default none. */
   readonly protocol?: string
   readonly url?: string
+  /** What was agreed on for permessage-deflate (RFC 7692 section 5); default none. */
+  readonly deflate?: DeflateAgreement
   /** Called with what a listener threw, instead of a process warning. */
   readonly onHandlerError?: (error: unknown, connection: Connection) => void
   /** Called when the connection has closed, before anybody else hears of it. */
   readonly onClosed?: (connection: Connection) => void
 }
 
-/** For the server: queues a frame that is whole already, as `send` would. */
-export let sendFrame: (connection: Connection, frame: Buffer) => boolean
+/** For the server: queues a message for many connections, as `send` would. */
+export let sendPrepared: (connection: Connection, message: PreparedMessage) => boolean
 /** For the server: a handler of the connection threw or rejected. */
 export let failHandler: (connection: Connection, error: unknown) => void
 /** Gives what is queued to a listener that is being added; one function for all connections. */
@@ -94,7 +100,7 @@ export class Connection
   #closed: Promise<CloseInfo> | undefined
 
   static {
-    sendFrame = (connection, frame) => connection.#admits() && connection.#sender.frame(frame)
+    sendPrepared = (connection, message) => connection.#admits() && connection.#sender.prepared(message)
     failHandler = (connection, error) => connection.#handlerFailed(error)
     onNewListener = function (event) {
       // The listener is added behind this event, and whoever adds it goes on first.
@@ -131,6 +137,7 @@ export class Connection
     this.#watch = new PeerWatch(settings, timers.now())
     this.#sender = new Sender(socket, {
       maskKeys: role === 'client' ? maskKeysFrom(random) : undefined, // 5.1
+      compression: this.#outputCompression(),
       highWaterMark: Math.min(highWaterMark, maxBufferedAmount), // Who waits for a drain is never at the cap.
       onDrain: () => this.#drained(),
     })
@@ -178,13 +185,14 @@ export class Connection
    * Sends one message: a string as text, anything else as binary (RFC 6455 section 6.1). A server sends large data
    * without copying it: do not change it before `bufferedAmount` is 0.
    *
+   * @param options.compress false to send this message as it is; default true where compression was agreed on
    * @returns false when the caller should wait for `drained()`; also when nothing can be sent any more, and when
    * `onBackpressure: 'drop'` dropped the message
    * @throws TypeError for data of another type
    */
-  send(data: Data): boolean {
+  send(data: Data, options: { readonly compress?: boolean } = {}): boolean {
     const payload = payloadOf(data)
-    return this.#admits() && this.#sender.message(payload)
+    return this.#admits() && this.#sender.message(payload, options.compress ?? true)
   }
 
   /**
@@ -320,12 +328,22 @@ export class Connection
     EventEmitter.prototype.on.call(this, 'newListener', onNewListener)
   }
 
+  #outputCompression(): SenderOptions['compression'] {
+    const { role, deflate } = this.#init
+    const limits = direction(role, deflate)
+    if (limits === undefined) return undefined
+    const { compression } = this.#settings
+    if (compression === false) throw new TypeError('"deflate" was agreed on, but option "compression" is off')
+    const { level, memLevel, threshold } = compression
+    return { deflater: new Deflater({ ...limits, level, memLevel }), threshold }
+  }
+
   #newReader(from: Role): Reader {
     const { maxMessageSize, maxQueuedMessages } = this.#settings
     const listening = (): boolean => this.listenerCount('message') > 0
     return new Reader(
       this.#socket,
-      { from, maxMessageSize, maxQueuedMessages },
+      { from, maxMessageSize, maxQueuedMessages, deflate: direction(from, this.#init.deflate) },
       {
         get listening() {
           return listening()
@@ -390,19 +408,23 @@ export class Connection
   }
 
   async #stream(parts: ReturnType<typeof iteratorOf>): Promise<void> {
-    await this.#sender.beginStream()
+    await this.#sender.beginTurn('stream')
     try {
-      await streamFragments(parts, {
-        fragment: (opcode, payload, fin) => this.#fragment(opcode, payload, fin),
-        unlessClosed: (part) => this.#unlessClosed(part),
-      })
+      if (sends[this.state]) {
+        await streamFragments(parts, {
+          fragment: (opcode, payload, fin) => this.#fragment(opcode, payload, fin),
+          unlessClosed: (part) => this.#unlessClosed(part),
+        })
+        return
+      }
     } catch (error) {
       // The rest of the message will never come, and there is no frame that says so.
       if (sends[this.state]) this.#failed('handler-error', CloseCode.internalError, asError(error))
       throw error
     } finally {
-      this.#sender.endStream()
+      this.#sender.endTurn()
     }
+    throw new ConnectionClosedError(await this.closed)
   }
 
   async #fragment(
@@ -490,6 +512,17 @@ export class Connection
       process.emitWarning(asError(thrown))
     }
   }
+}
+
+/** The agreed limits for what comes from that role (RFC 7692 section 7.1). */
+function direction(
+  from: Role,
+  agreement: DeflateAgreement | undefined,
+): { readonly windowBits: number; readonly noContextTakeover: boolean } | undefined {
+  if (agreement === undefined) return undefined
+  return from === 'server'
+    ? { windowBits: agreement.serverMaxWindowBits, noContextTakeover: agreement.serverNoContextTakeover }
+    : { windowBits: agreement.clientMaxWindowBits, noContextTakeover: agreement.clientNoContextTakeover }
 }
 
 function closeFrame(code: number | undefined, reason = ''): CloseFrame {

@@ -1,6 +1,6 @@
 /** One message sent in fragments as its parts come: RFC 6455 section 5.4. */
 import { type MessageOpcode, Opcode } from '../frames/opcode.ts'
-import { type Data, opcodeOf, payloadOf } from './sender.ts'
+import { type Data, opcodeOf, payloadOf } from './payload.ts'
 
 /** Parts, one after the other, now or later. */
 export type Parts = Iterable<Data> | AsyncIterable<Data>

@@ -5,8 +5,10 @@
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
+import { type DeflateAgreement, judgeAnswer } from './deflate/parameters.ts'
 import {
   type Extension,
+  formatExtensions,
   type Headers,
   isToken,
   lowerAscii,
@@ -119,12 +121,18 @@ export function isSameOrigin(origin: string | undefined, host: string): boolean 
 }
 
 /** The head of the 101: section 4.2.2. */
-export function writeAcceptance(key: string, protocol: string): string {
+export function writeAcceptance(terms: {
+  readonly key: string
+  readonly protocol: string
+  readonly extensions: readonly Extension[]
+}): string {
+  const { key, protocol, extensions } = terms
   return lines('HTTP/1.1 101 Switching Protocols', {
     Upgrade: 'websocket',
     Connection: 'Upgrade',
     'Sec-WebSocket-Accept': acceptFor(key),
     ...(protocol === '' ? {} : { 'Sec-WebSocket-Protocol': protocol }),
+    ...(extensions.length === 0 ? {} : { 'Sec-WebSocket-Extensions': formatExtensions(extensions) }),
   })
 }
 
@@ -146,10 +154,17 @@ export function writeRefusal(refusal: Refusal, method: string | undefined): Buff
   return Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(method === 'HEAD' ? '' : body)])
 }
 
+/** What a client asks for. */
+export interface Offer {
+  readonly key: string
+  readonly protocols: readonly string[]
+  /** Its offer of permessage-deflate; undefined for none. */
+  readonly deflate: Extension | undefined
+}
+
 /** The request's headers beside Host and the caller's own: section 4.1. */
 export function upgradeHeaders(
-  key: string,
-  protocols: readonly string[],
+  { key, protocols, deflate }: Offer,
   origin: string | undefined,
 ): Record<string, string> {
   return {
@@ -158,15 +173,17 @@ export function upgradeHeaders(
     'Sec-WebSocket-Key': key,
     'Sec-WebSocket-Version': '13',
     ...(protocols.length === 0 ? {} : { 'Sec-WebSocket-Protocol': protocols.join(', ') }),
+    ...(deflate === undefined ? {} : { 'Sec-WebSocket-Extensions': formatExtensions([deflate]) }),
     ...(origin === undefined ? {} : { Origin: origin }),
   }
 }
 
 /** What a good response agreed to; or what is wrong with it, and the section. */
-export type ResponseVerdict = { readonly protocol: string } | { readonly fault: string }
+export type ResponseVerdict =
+  { readonly protocol: string; readonly deflate: DeflateAgreement | undefined } | { readonly fault: string }
 
 /** Judges the server's 101: RFC 6455 section 4.1, the list behind "Once the client's opening handshake has been sent". */
-export function judgeResponse(response: Head, key: string, offered: readonly string[]): ResponseVerdict {
+export function judgeResponse(response: Head, offer: Offer): ResponseVerdict {
   const fields = new Fields(response.rawHeaders)
   if (response.httpVersion !== '1.1') return { fault: 'the response is not HTTP/1.1' }
   const [upgrade, ...otherUpgrades] = fields.all('upgrade')
@@ -174,20 +191,29 @@ export function judgeResponse(response: Head, key: string, offered: readonly str
     return { fault: 'Upgrade is not "websocket"' } // item 2
   if (!fields.hasToken('connection', 'upgrade')) return { fault: 'Connection lacks "upgrade"' } // item 3
   const accept = fields.all('sec-websocket-accept')
-  if (accept.length !== 1 || accept[0] !== acceptFor(key))
+  if (accept.length !== 1 || accept[0] !== acceptFor(offer.key))
     return { fault: 'Sec-WebSocket-Accept does not answer our key' } // item 4
   if (fields.has('transfer-encoding') || fields.all('content-length').some((length) => length !== '0')) {
     return { fault: 'a 101 response has a body' } // RFC 9110 8.6
   }
-  if (fields.has('sec-websocket-extensions'))
-    return { fault: 'an extension was answered that was not offered' } // item 5
+  let deflate: DeflateAgreement | undefined
+  if (fields.has('sec-websocket-extensions')) {
+    // 11.3.2: one header, but what two would say together is judged all the same.
+    const [answered, ...others] = parseExtensions(fields.all('sec-websocket-extensions').join(',')) ?? []
+    if (answered === undefined) return { fault: 'Sec-WebSocket-Extensions is malformed' } // 9.1
+    if (offer.deflate === undefined || others.length > 0 || answered.name !== offer.deflate.name)
+      return { fault: 'an extension was answered that was not offered' } // item 5
+    deflate = judgeAnswer(offer.deflate, answered)
+    if (deflate === undefined)
+      return { fault: 'the answer to permessage-deflate is not acceptable (RFC 7692 7.1)' }
+  }
   const protocols = fields.all('sec-websocket-protocol')
   const [protocol = ''] = protocols
   if (protocols.length > 1) return { fault: 'more than one subprotocol was answered' }
-  if (protocols.length === 1 && !(isToken(protocol) && offered.includes(protocol))) {
+  if (protocols.length === 1 && !(isToken(protocol) && offer.protocols.includes(protocol))) {
     return { fault: `the subprotocol ${JSON.stringify(protocol)} was not offered` } // item 6
   }
-  return { protocol }
+  return { protocol, deflate }
 }
 
 /** The path of a request target in origin form or absolute form (RFC 9112 section 3.2); undefined for another. */

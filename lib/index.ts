@@ -5,9 +5,16 @@ export { Connection, type ConnectionEvents, type ConnectionInit } from './connec
 export { ConnectionClosedError, HandshakeError, ProtocolError } from './errors.ts'
 export type { Headers } from './header-list.ts'
 export type { ConnectionState, Role } from './lifecycle.ts'
-export type { ConnectionOptions, ConnectOptions, KeepaliveOptions, ServerOptions } from './options.ts'
-export type { Message } from './receiver.ts'
+export type { DeflateAgreement } from './deflate/parameters.ts'
+export type {
+  CompressionOptions,
+  ConnectionOptions,
+  ConnectOptions,
+  KeepaliveOptions,
+  ServerOptions,
+} from './options.ts'
+export type { Message } from './message.ts'
 export { Refusal, refuse } from './refusal.ts'
-export type { Data } from './sender.ts'
+export type { Data } from './payload.ts'
 export { type CloseCounts, type CloseOptions, type ServerEvents, WebSocketServer } from './server.ts'
 export { CloseCode } from '../frames/close-code.ts'

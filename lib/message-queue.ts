@@ -1,6 +1,6 @@
 /** Messages that have come and that nobody has taken yet, and those who wait for one. Never both. */
 import { Buffer } from 'node:buffer'
-import type { Message } from './receiver.ts'
+import type { Message } from './message.ts'
 import { Waits } from './waits.ts'
 
 /** Bytes of text and data that the queue holds before it counts as full. */

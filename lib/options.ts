@@ -17,6 +17,23 @@ export interface KeepaliveOptions {
   readonly timeout?: number
 }
 
+export interface CompressionOptions {
+  /** Messages of so many bytes or more are compressed. Default 256. */
+  readonly threshold?: number
+  /** zlib's level, 0 to 9. Default 6. */
+  readonly level?: number
+  /** zlib's memory level, 1 to 9. Default 8. */
+  readonly memLevel?: number
+  /** Ask for, or grant of one's own accord, that the server compresses each message by itself. Default false. */
+  readonly serverNoContextTakeover?: boolean
+  /** The same for the client. Default false. */
+  readonly clientNoContextTakeover?: boolean
+  /** The longest window of the server, as a power of two: 8 to 15. Default 15. */
+  readonly serverMaxWindowBits?: number
+  /** The same for the client; a server can only ask a client that offers it. Default 15. */
+  readonly clientMaxWindowBits?: number
+}
+
 /** What both roles share. */
 export interface ConnectionOptions {
   /** How long the closing handshake may take before TCP is cut. Default 10 000. */
@@ -45,6 +62,11 @@ export interface ConnectionOptions {
   readonly maxQueuedMessages?: number
   /** Answer the peer's Close at once, or leave it to `close()` and `closeOutput()`. Default `auto`. */
   readonly closeReply?: 'auto' | 'manual'
+  /**
+   * permessage-deflate (RFC 7692): offered by a client, accepted by a server. Secrets and what an attacker may choose
+   * should not be compressed together (section 8). Default false.
+   */
+  readonly compression?: boolean | CompressionOptions
   /** The clock; for tests. */
   readonly timers?: Timers
   /** The source of masking keys; for tests. */
@@ -63,6 +85,7 @@ export interface ConnectionSettings {
   readonly onBackpressure: 'terminate' | 'drop'
   readonly maxQueuedMessages: number
   readonly closeReply: 'auto' | 'manual'
+  readonly compression: Required<CompressionOptions> | false
   readonly timers: Timers
   readonly random: Random
 }
@@ -134,6 +157,7 @@ const connectionOptionNames = [
   'onBackpressure',
   'maxQueuedMessages',
   'closeReply',
+  'compression',
   'timers',
   'random',
 ] as const satisfies readonly (keyof ConnectionOptions)[]
@@ -189,8 +213,38 @@ export function connectionSettings(
     onBackpressure: oneOf('onBackpressure', options.onBackpressure, ['terminate', 'drop']),
     maxQueuedMessages: integer('maxQueuedMessages', options.maxQueuedMessages, 64, 1, maxSize),
     closeReply: oneOf('closeReply', options.closeReply, ['auto', 'manual']),
+    compression: compressionSettings(options.compression),
     timers: options.timers ?? systemTimers,
     random: options.random ?? systemRandom,
+  }
+}
+
+const compressionOptionNames = [
+  'threshold',
+  'level',
+  'memLevel',
+  'serverNoContextTakeover',
+  'clientNoContextTakeover',
+  'serverMaxWindowBits',
+  'clientMaxWindowBits',
+] as const satisfies readonly (keyof CompressionOptions)[]
+
+/** @throws TypeError or RangeError that names the option */
+export function compressionSettings(
+  option: boolean | CompressionOptions = false,
+): ConnectionSettings['compression'] {
+  if (option === false) return false
+  const given = option === true ? {} : object('compression', option, compressionOptionNames)
+  optional('compression.serverNoContextTakeover', given.serverNoContextTakeover, 'boolean')
+  optional('compression.clientNoContextTakeover', given.clientNoContextTakeover, 'boolean')
+  return {
+    threshold: integer('compression.threshold', given.threshold, 256, 0, maxSize),
+    level: integer('compression.level', given.level, 6, 0, 9),
+    memLevel: integer('compression.memLevel', given.memLevel, 8, 1, 9),
+    serverNoContextTakeover: given.serverNoContextTakeover ?? false,
+    clientNoContextTakeover: given.clientNoContextTakeover ?? false,
+    serverMaxWindowBits: integer('compression.serverMaxWindowBits', given.serverMaxWindowBits, 15, 8, 15),
+    clientMaxWindowBits: integer('compression.clientMaxWindowBits', given.clientMaxWindowBits, 15, 8, 15),
   }
 }
 

@@ -9,14 +9,19 @@ import { Decoder } from '../frames/decoder.ts'
 import type { ControlOpcode } from '../frames/opcode.ts'
 import type { Violation } from '../frames/violation.ts'
 import { unfinishedMessages } from './budget.ts'
+import { Inflater } from './deflate/inflater.ts'
+import { Inflation } from './deflate/inflation.ts'
+import type { Message } from './message.ts'
 import { MessageQueue } from './message-queue.ts'
-import { type Message, Receiver } from './receiver.ts'
+import { Receiver } from './receiver.ts'
 
 export interface ReaderOptions {
   /** Whose frames come. */
   readonly from: 'client' | 'server'
   readonly maxMessageSize: number
   readonly maxQueuedMessages: number
+  /** How the peer compresses; undefined where it was not agreed on. */
+  readonly deflate: { readonly windowBits: number; readonly noContextTakeover: boolean } | undefined
 }
 
 export interface ReaderSink {
@@ -34,6 +39,7 @@ export class Reader {
   readonly #sink: ReaderSink
   readonly #decoder: Decoder
   readonly #receiver: Receiver
+  readonly #inflation: Inflation
   readonly #queue: MessageQueue
   /** A chunk of a net or TLS socket belongs to its reader; a chunk of somebody's Duplex may not be written to. */
   readonly #ownsChunks: boolean
@@ -49,16 +55,22 @@ export class Reader {
     this.#sink = sink
     this.#ownsChunks = socket instanceof Socket
     this.#queue = new MessageQueue(options.maxQueuedMessages)
-    this.#receiver = new Receiver(
+    const { from, maxMessageSize, deflate } = options
+    const { windowBits = 15, noContextTakeover = true } = deflate ?? {}
+    this.#inflation = new Inflation(
+      new Inflater(windowBits, noContextTakeover, maxMessageSize),
+      unfinishedMessages,
       {
         message: (message) => this.#receive(message),
         control: (opcode, payload) => sink.control(opcode, payload),
         violation: (fault) => sink.violation(fault),
+        fellBehind: () => this.#decoder.hold(),
+        caughtUp: () => this.#regulate(),
       },
-      unfinishedMessages,
     )
-    this.#decoder = new Decoder(this.#receiver, options)
-    unfinishedMessages.admit(options.maxMessageSize)
+    this.#receiver = new Receiver(this.#inflation, unfinishedMessages)
+    this.#decoder = new Decoder(this.#receiver, { from, maxMessageSize, rsv1Allowed: deflate !== undefined })
+    unfinishedMessages.admit(maxMessageSize)
   }
 
   /** Frames that have ended. */
@@ -73,7 +85,8 @@ export class Reader {
 
   /** Reading has stopped because nobody takes what comes. */
   get held(): boolean {
-    return !this.#stopped && !this.#discards && (this.#paused || this.#queue.full)
+    if (this.#stopped) return false
+    return this.#inflation.behind || (!this.#discards && (this.#paused || this.#queue.full))
   }
 
   read(chunk: Buffer): void {
@@ -84,7 +97,7 @@ export class Reader {
   /** The socket has said its end. What it said before, and nobody has taken yet, comes first. */
   end(): void {
     this.#finRead = true
-    if (!this.#decoder.holding) this.#sink.ended()
+    this.#tellEnd()
   }
 
   pause(): void {
@@ -105,12 +118,12 @@ export class Reader {
 
   /** Nothing that comes counts any more. The socket is still read, for only then does it tell of its end. */
   stop(): void {
-    const finHeld = this.#finRead && this.#decoder.holding
     this.#stopped = true
     this.#decoder.stop()
     this.#receiver.clear()
+    this.#inflation.stop()
     this.#socket.resume()
-    if (finHeld) process.nextTick(() => this.#sink.ended())
+    if (this.#finRead) process.nextTick(() => this.#tellEnd())
   }
 
   /** The oldest message that is queued. */
@@ -166,11 +179,16 @@ export class Reader {
       this.#socket.pause()
       return
     }
-    const holding = this.#decoder.holding
     this.#decoder.resume()
     // What was held may have filled the queue again.
     if (this.held) this.#socket.pause()
     else if (this.#socket.isPaused()) this.#socket.resume()
-    if (holding && this.#finRead) this.end()
+    this.#tellEnd()
+  }
+
+  #tellEnd(): void {
+    if (!this.#finRead || this.#decoder.holding || (this.#inflation.busy && !this.#stopped)) return
+    this.#finRead = false
+    this.#sink.ended()
   }
 }

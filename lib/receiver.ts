@@ -8,12 +8,12 @@ import { type ControlOpcode, type MessageOpcode, Opcode } from '../frames/opcode
 import { decodeUtf8, Utf8Checker } from '../frames/utf8.ts'
 import { type Violation, violation } from '../frames/violation.ts'
 import type { Budget } from './budget.ts'
-
-/** A text message is a string, a binary one a Buffer. */
-export type Message = string | Buffer
+import type { Message } from './message.ts'
 
 export interface MessageSink {
   message(message: Message): void
+  /** A whole message, compressed, in pieces; `size` bytes in all. */
+  compressed(opcode: MessageOpcode, pieces: readonly Buffer[], size: number): void
   control(opcode: ControlOpcode, payload: Buffer): void
   /** Called once; the caller stops the decoder. */
   violation(violation: Violation): void
@@ -46,13 +46,15 @@ export class Receiver implements FrameSink {
     this.#budget = budget
   }
 
-  data(opcode: MessageOpcode, chunk: Buffer, start: number, end: number, last: boolean): void {
+  data(opcode: MessageOpcode, chunk: Buffer, start: number, end: number, last: boolean, rsv1: boolean): void {
     if (last && !this.#unfinished) {
-      this.#deliverWhole(opcode, chunk, start, end)
+      if (rsv1) this.#sink.compressed(opcode, [chunk.subarray(start, end)], end - start)
+      else this.#deliverWhole(opcode, chunk, start, end)
       return
     }
     this.#unfinished = true
-    if (opcode === Opcode.text) {
+    // RFC 7692 6: what is compressed can be judged when it is decompressed.
+    if (opcode === Opcode.text && !rsv1) {
       this.#utf8 ??= new Utf8Checker()
       if (!this.#utf8.push(chunk, start, end)) return this.#fail(violation('bad-utf8'))
     }
@@ -62,7 +64,7 @@ export class Receiver implements FrameSink {
     } else if (++this.#emptyFragments > maxEmptyFragments) {
       return this.#fail(violation('empty-fragments'))
     }
-    if (last) this.#deliverJoined(opcode)
+    if (last) this.#deliverJoined(opcode, rsv1)
   }
 
   control(opcode: ControlOpcode, payload: Buffer): void {
@@ -97,11 +99,14 @@ export class Receiver implements FrameSink {
     else this.#sink.message(text)
   }
 
-  #deliverJoined(opcode: MessageOpcode): void {
+  #deliverJoined(opcode: MessageOpcode, rsv1: boolean): void {
     if (this.#utf8?.complete === false) return this.#fail(violation('bad-utf8'))
     this.#sealBlock()
-    const whole = Buffer.concat(this.#parts, this.#size)
+    const parts = this.#parts
+    const size = this.#size
     this.clear()
+    if (rsv1) return this.#sink.compressed(opcode, parts, size)
+    const whole = Buffer.concat(parts, size)
     this.#sink.message(opcode === Opcode.text ? whole.toString() : whole)
   }
 

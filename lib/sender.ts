@@ -9,12 +9,12 @@
 import { Buffer } from 'node:buffer'
 import type { Duplex } from 'node:stream'
 import { encodeFrame, payloadSize, writeFrame } from '../frames/encoder.ts'
-import { finBit, headerSize, writeHeader } from '../frames/header.ts'
+import { finBit, headerSize, rsv1Bit, writeHeader } from '../frames/header.ts'
 import { type MessageOpcode, Opcode } from '../frames/opcode.ts'
+import type { Deflater } from './deflate/deflater.ts'
 import type { MaskKeys } from './mask-keys.ts'
-
-/** What may be sent: a string as text, anything else as binary. */
-export type Data = string | ArrayBuffer | ArrayBufferView
+import { bufferOf, opcodeOf } from './payload.ts'
+import type { PreparedMessage } from './prepared-message.ts'
 
 /** Payloads up to this many bytes are copied behind their header; beyond it a buffer of their own is cheaper. */
 const smallPayload = 4096
@@ -39,6 +39,8 @@ const sharedBlock: Block = { bytes: Buffer.alloc(0), used: 0 }
 export interface SenderOptions {
   /** A client's keys; undefined for a server, which does not mask (section 5.1). */
   readonly maskKeys: MaskKeys | undefined
+  /** Compresses messages from that many bytes on; undefined where it was not agreed on. */
+  readonly compression: { readonly deflater: Deflater; readonly threshold: number } | undefined
   /** Bytes of output from which on the caller is asked to wait. */
   readonly highWaterMark: number
   /** Output has fallen below the mark after a caller was asked to wait. */
@@ -48,6 +50,7 @@ export interface SenderOptions {
 export class Sender {
   readonly #socket: Duplex
   readonly #maskKeys: MaskKeys | undefined
+  readonly #compression: SenderOptions['compression']
   readonly #highWaterMark: number
   readonly #onDrain: () => void
 
@@ -63,10 +66,12 @@ export class Sender {
   /** The latest Pong, while the socket takes nothing: earlier ones need no answer any more (5.5.3). */
   #pong: Buffer | undefined
 
-  /** A message is being streamed; what came behind it waits, framed, with the streams that wait their turn. */
-  #streaming = false
+  /** A message takes its time: it is streamed, or compressed in the thread pool. What comes later waits behind it. */
+  #turn: 'stream' | 'compression' | undefined
+  /** Whole frames, and those who wait for a turn of their own or to close. */
   #behind: (Buffer | (() => void))[] = []
   #behindBytes = 0
+  #compressingBytes = 0
   /** Lets the stream go on, which waits until the output is below the mark. */
   #goOn: (() => void) | undefined
 
@@ -80,13 +85,14 @@ export class Sender {
   constructor(socket: Duplex, options: SenderOptions) {
     this.#socket = socket
     this.#maskKeys = options.maskKeys
+    this.#compression = options.compression
     this.#highWaterMark = options.highWaterMark
     this.#onDrain = options.onDrain
   }
 
   /** Bytes that were given and that the kernel has not taken. */
   get bufferedAmount(): number {
-    return this.#bytesAhead + this.#behindBytes
+    return this.#bytesAhead + this.#behindBytes + this.#compressingBytes
   }
 
   /** Without what waits behind a stream. */
@@ -100,18 +106,31 @@ export class Sender {
   }
 
   /** Queues a message, a string as text, bytes as binary; false when the caller should wait for a drain. */
-  message(payload: Uint8Array | string): boolean {
+  message(payload: Uint8Array | string, compress: boolean): boolean {
     const opcode = opcodeOf(payload)
-    if (!this.#streaming) return this.#append(finBit | opcode, payload)
+    const deflater = compress ? this.#deflaterFor(payloadSize(payload)) : undefined
+    if (deflater !== undefined) return this.#compressed(opcode, bufferOf(payload), deflater)
+    if (this.#turn === undefined) return this.#append(finBit | opcode, payload)
     return this.#putBehind(encodeFrame({ opcode, payload, maskKey: this.#maskKeys?.next() }))
   }
 
-  /** Queues a frame that is whole already, a server's for many connections; false as for `message`. */
-  frame(bytes: Buffer): boolean {
-    if (this.#streaming) return this.#putBehind(bytes)
-    this.#push(bytes)
-    this.#schedule()
-    return this.#report()
+  /** Queues a message that is framed already, a server's for many connections; false as for `message`. */
+  prepared(message: PreparedMessage): boolean {
+    const { payload, frame } = message
+    const deflater = this.#deflaterFor(payload.length)
+    const compressed = deflater && message.compressedFor(deflater)
+    if (deflater === undefined || compressed === undefined) return this.#frame(frame)
+    if (compressed instanceof Promise) {
+      return this.#inTurn(payload.length, async () => {
+        const ready = await compressed
+        if (ready !== undefined) deflater.adopt(payload)
+        this.#push(ready ?? frame)
+      })
+    }
+    // Whoever has the turn may yet add to the context: behind it nothing is compressed.
+    if (this.#turn !== undefined) return this.#putBehind(frame)
+    deflater.adopt(payload)
+    return this.#frame(compressed)
   }
 
   /** Queues a fragment of the streamed message. Resolves when another may come; what waits behind it does not count. */
@@ -138,13 +157,22 @@ export class Sender {
     else payload.copy(this.#pong)
   }
 
-  /** Queues the Close, the last frame there is; `onFlushed` when the kernel has taken it. A stream under way is cut. */
+  /**
+   * Queues the Close, the last frame there is; `onFlushed` when the kernel has taken it. A stream under way is cut;
+   * messages that are being compressed go out first.
+   */
   close(payload: Buffer, onFlushed: () => void): void {
-    this.#behind = this.#behind.filter((entry) => typeof entry === 'function')
-    this.#behindBytes = 0
-    this.#append(finBit | Opcode.close, payload)
-    this.#closeQueued = true
-    this.#onCloseFlushed = onFlushed
+    const close = (): void => {
+      this.#append(finBit | Opcode.close, payload)
+      this.#closeQueued = true
+      this.#onCloseFlushed = onFlushed
+    }
+    if (this.#turn === 'compression') {
+      this.#behind.push(close)
+      return
+    }
+    this.#dropBehind()
+    close()
   }
 
   /** Ends our side of TCP behind all that is queued. */
@@ -160,32 +188,38 @@ export class Sender {
     this.#ownBlock = undefined
     this.#pong = undefined
     this.#outputBytes = 0
-    this.#behind = this.#behind.filter((entry) => typeof entry === 'function')
-    this.#behindBytes = 0
+    this.#dropBehind()
+    // What is being compressed is forgotten too.
+    this.#compression?.deflater.stop()
+    if (this.#turn === 'compression') this.#turn = 'stream'
   }
 
-  /** Waits for the streams that began before; then the output is the caller's until `endStream`. */
-  beginStream(): Promise<void> {
-    if (!this.#streaming) {
-      this.#streaming = true
+  /** Waits for those whose turn comes before; then the output is the caller's until `endTurn`. */
+  beginTurn(turn: 'stream' | 'compression'): Promise<void> {
+    if (this.#turn === undefined) {
+      this.#turn = turn
       return Promise.resolve()
     }
-    return new Promise((resolve) => this.#behind.push(resolve))
+    return new Promise((resolve) => {
+      this.#behind.push(() => {
+        this.#turn = turn
+        resolve()
+      })
+    })
   }
 
-  /** Lets out what waited behind the stream. */
-  endStream(): void {
-    this.#streaming = false
-    for (;;) {
+  /** Lets out what waited, as far as the next turn. */
+  endTurn(): void {
+    this.#turn = undefined
+    while (this.#turn === undefined) {
       const next = this.#behind.shift()
       if (next === undefined) break
       if (typeof next === 'function') {
-        this.#streaming = true
         next()
-        break
+      } else {
+        this.#behindBytes -= next.length
+        this.#push(next)
       }
-      this.#behindBytes -= next.length
-      this.#push(next)
     }
     this.#schedule()
   }
@@ -212,7 +246,7 @@ export class Sender {
       this.#write(socket)
       if (this.#output.length === 0) {
         this.#ownBlock = undefined
-        if (this.#endQueued) socket.end()
+        if (this.#endQueued && this.#turn !== 'compression') socket.end()
       }
     }
     this.#drained()
@@ -278,6 +312,51 @@ export class Sender {
     process.nextTick(() => this.#scheduled && this.flush())
   }
 
+  #deflaterFor(size: number): Deflater | undefined {
+    const { deflater, threshold = 0 } = this.#compression ?? {}
+    return size >= threshold ? deflater : undefined
+  }
+
+  #compressed(opcode: MessageOpcode, message: Buffer, deflater: Deflater): boolean {
+    if (!deflater.isShort(message.length)) {
+      const own = Buffer.from(message)
+      return this.#inTurn(own.length, async () => {
+        this.#appendCompressed(opcode, own, await deflater.deflateLong(own))
+      })
+    }
+    if (this.#turn === undefined) return this.#appendCompressed(opcode, message, deflater.deflate(message))
+    return this.#putBehind(encodeFrame({ opcode, payload: message, maskKey: this.#maskKeys?.next() }))
+  }
+
+  /** Where compressing gained nothing, the message goes as it is (RFC 7692 section 6). */
+  #appendCompressed(opcode: MessageOpcode, message: Buffer, compressed: Buffer | undefined): boolean {
+    return this.#append(finBit | opcode | (compressed === undefined ? 0 : rsv1Bit), compressed ?? message)
+  }
+
+  /** Does the work when it is its turn; false as for `message`. */
+  #inTurn(size: number, work: () => Promise<void>): boolean {
+    this.#compressingBytes += size
+    void this.beginTurn('compression')
+      .then(work)
+      .finally(() => {
+        this.#compressingBytes -= size
+        this.endTurn()
+      })
+    return this.#report()
+  }
+
+  #frame(bytes: Buffer): boolean {
+    if (this.#turn !== undefined) return this.#putBehind(bytes)
+    this.#push(bytes)
+    this.#schedule()
+    return this.#report()
+  }
+
+  #dropBehind(): void {
+    this.#behind = this.#behind.filter((entry) => typeof entry === 'function')
+    this.#behindBytes = 0
+  }
+
   #putBehind(frame: Buffer): boolean {
     this.#behind.push(frame)
     this.#behindBytes += frame.length
@@ -312,6 +391,7 @@ export class Sender {
   }
 
   #push(bytes: Buffer): void {
+    if (this.#closeQueued) return
     this.#seal()
     this.#output.push(bytes)
     this.#outputBytes += bytes.length
@@ -342,16 +422,4 @@ export class Sender {
     if (this.#open !== undefined) this.#output.push(this.#open.subarray(this.#openStart, this.#openEnd))
     this.#open = undefined
   }
-}
-
-/** The bytes of `data`, without a copy; a string stays one. */
-export function payloadOf(data: Data): Uint8Array | string {
-  if (typeof data === 'string' || data instanceof Uint8Array) return data
-  if (data instanceof ArrayBuffer) return new Uint8Array(data)
-  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-  throw new TypeError('data must be a string, an ArrayBuffer, a typed array, a DataView or a Buffer')
-}
-
-export function opcodeOf(data: Data): MessageOpcode {
-  return typeof data === 'string' ? Opcode.text : Opcode.binary
 }

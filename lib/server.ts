@@ -5,10 +5,9 @@ import { type AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { CloseCode } from '../frames/close-code.ts'
 import { encodeClosePayload } from '../frames/close-payload.ts'
-import { encodeFrame } from '../frames/encoder.ts'
 import { Admission } from './admission.ts'
 import type { CloseInfo } from './close-info.ts'
-import { Connection, failHandler, sendFrame } from './connection.ts'
+import { Connection, failHandler, sendPrepared } from './connection.ts'
 import { asError, clientLeft, HandshakeError } from './errors.ts'
 import { judgeRequest, refusalHeaders, upgradeRequired, writeAcceptance, writeRefusal } from './handshake.ts'
 import {
@@ -21,7 +20,8 @@ import {
   type ServerOptions,
 } from './options.ts'
 import { Refusal, refuse } from './refusal.ts'
-import { type Data, opcodeOf, payloadOf } from './sender.ts'
+import type { Data } from './payload.ts'
+import { PreparedMessage } from './prepared-message.ts'
 import { type Route, routerOf } from './upgrade-router.ts'
 
 export interface ServerEvents<Context> {
@@ -135,14 +135,14 @@ export class WebSocketServer<Context = undefined>
   }
 
   /**
-   * Sends one message to all connections that are open, framed once. One that opens later misses it.
+   * Sends one message to all connections that are open, framed and compressed once. One that opens later misses it.
    *
    * @throws TypeError for data of another type
    */
   broadcast(data: Data, options: { readonly except?: Connection } = {}): void {
-    const frame = encodeFrame({ opcode: opcodeOf(data), payload: payloadOf(data) })
+    const message = new PreparedMessage(data)
     for (const connection of this.#connections) {
-      if (connection !== options.except) sendFrame(connection, frame)
+      if (connection !== options.except) sendPrepared(connection, message)
     }
   }
 
@@ -185,12 +185,13 @@ export class WebSocketServer<Context = undefined>
     }
     if (socket.destroyed) throw clientLeft()
 
-    socket.write(writeAcceptance(admitted.key, admitted.protocol))
+    socket.write(writeAcceptance(admitted))
     if (head.length > 0) socket.unshift(head)
     const connection = new Connection(socket, {
       ...this.#settings,
       role: 'server',
       protocol: admitted.protocol,
+      ...(admitted.deflate === undefined ? {} : { deflate: admitted.deflate }),
       onHandlerError: (error, failed) => this.#report(error, failed),
       onClosed: (closed) => this.#connections.delete(closed),
     })

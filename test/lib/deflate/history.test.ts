@@ -1,0 +1,44 @@
+import t from 'tap'
+import { Buffer } from 'node:buffer'
+import { History } from '../../../lib/deflate/history.ts'
+import { Random } from '../../fuzz/random.ts'
+import { noise } from './samples.ts'
+
+await t.test('7692-7.2.2-window-kept: the latest bytes at every boundary', async (t) => {
+  for (const reach of [1, 2, 8, 9, 100, 256, 1024, 1100]) {
+    const sizes = [0, 1, 2, reach - 1, reach, reach + 1, 2 * reach, 3, 0, reach - 1, 1, 1, reach >> 1]
+    for (let first = 0; first < sizes.length; first++) {
+      const history = new History(reach)
+      let all = Buffer.alloc(0)
+      for (const size of [...sizes.slice(first), ...sizes]) {
+        const bytes = noise(size, all.length)
+        history.append(bytes)
+        all = Buffer.concat([all, bytes])
+        if (!history.latest.equals(all.subarray(-reach))) t.fail(`reach ${reach}, ${all.length} bytes`)
+      }
+    }
+  }
+})
+
+await t.test('7692-7.2.2-window-32768: 32 KiB in pieces of every kind', async (t) => {
+  const random = new Random('history')
+  const history = new History(32768)
+  const all = noise(400_000)
+  for (let at = 0; at < all.length;) {
+    const size = random.pick([0, 1, random.below(200), random.below(5000), random.below(70_000), 32768])
+    history.append(all.subarray(at, at + size))
+    at = Math.min(all.length, at + size)
+    if (!history.latest.equals(all.subarray(Math.max(0, at - 32768), at))) t.fail(`at ${at}`)
+  }
+})
+
+await t.test('Z8: an idle history holds no more than an eighth above its reach', async (t) => {
+  const history = new History(32768)
+  t.equal(history.latest.buffer.byteLength, 0, 'none before the first message')
+  history.append(noise(10))
+  t.equal(history.latest.buffer.byteLength, 1024)
+  for (let at = 0; at < 3000; at++) history.append(noise(100, at))
+  t.equal(history.latest.buffer.byteLength, 36 * 1024)
+  history.append(noise(1_000_000))
+  t.equal(history.latest.buffer.byteLength, 36 * 1024)
+})
