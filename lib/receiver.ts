@@ -8,16 +8,7 @@ import { type ControlOpcode, type MessageOpcode, Opcode } from '../frames/opcode
 import { decodeUtf8, Utf8Checker } from '../frames/utf8.ts'
 import { type Violation, violation } from '../frames/violation.ts'
 import type { Budget } from './budget.ts'
-import type { Message } from './message.ts'
-
-export interface MessageSink {
-  message(message: Message): void
-  /** A whole message, compressed, in pieces; `size` bytes in all. */
-  compressed(opcode: MessageOpcode, pieces: readonly Buffer[], size: number): void
-  control(opcode: ControlOpcode, payload: Buffer): void
-  /** Called once; the caller stops the decoder. */
-  violation(violation: Violation): void
-}
+import type { MessageSink } from './message.ts'
 
 /** Empty fragments in a row that a message may have: legal, but so many serve nobody. */
 const maxEmptyFragments = 1024

@@ -8,8 +8,7 @@ import { type ControlOpcode, type MessageOpcode, Opcode } from '../../frames/opc
 import { decodeUtf8 } from '../../frames/utf8.ts'
 import { type Violation, violation } from '../../frames/violation.ts'
 import type { Budget } from '../budget.ts'
-import type { MessageSink } from '../receiver.ts'
-import type { Message } from '../message.ts'
+import type { Message, MessageSink } from '../message.ts'
 import type { Inflated, Inflater } from './inflater.ts'
 
 export interface InflationSink extends Omit<MessageSink, 'compressed'> {
