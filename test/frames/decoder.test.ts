@@ -39,9 +39,10 @@ class Calls implements FrameSink {
     this.decoder = new Decoder(this, options)
   }
 
-  data(opcode: MessageOpcode, chunk: Buffer, start: number, end: number, last: boolean): void {
+  data(opcode: MessageOpcode, chunk: Buffer, start: number, end: number, last: boolean, rsv1: boolean): void {
     this.chunks.push(chunk)
-    this.#tell(`data ${opcode} ${chunk.toString('latin1', start, end)}${last ? '.' : ''}`)
+    const piece = `data ${opcode} ${chunk.toString('latin1', start, end)}${last ? '.' : ''}`
+    this.#tell(rsv1 ? `rsv1 ${piece}` : piece)
   }
 
   control(opcode: ControlOpcode, payload: Buffer): void {
@@ -305,6 +306,28 @@ await t.test('6455-10.4-message-limit: the header that crosses the limit is refu
   t.same(events({ from: 'server', maxMessageSize: 0 }, '8200 8201'), ['binary', 'fail 1009 message-too-big'])
 })
 
+await t.test(
+  '7692-7.2.1-any-block-type: the limit leaves a compressed message room to be stored',
+  async (t) => {
+    const options: DecoderOptions = { from: 'server', maxMessageSize: 2048, rsv1Allowed: true }
+    const most = 2048 + 2 + 64
+    const frame = (first: number, length: number): Buffer => {
+      const header = Buffer.alloc(4)
+      writeHeader(header, 0, first, length, undefined)
+      return Buffer.concat([header, Buffer.alloc(length)])
+    }
+    const last = (...frames: Buffer[]): string | undefined =>
+      new Endpoint(options).feed(frames).events.at(-1)?.slice(0, 24)
+    const tooBig = 'fail 1009 message-too-big'.slice(0, 24)
+    t.match(last(frame(0xc2, most)), 'rsv1 binary')
+    t.equal(last(frame(0xc2, most + 1)), tooBig)
+    t.match(last(frame(0x42, 1000), frame(0x80, most - 1000)), 'rsv1 binary')
+    t.equal(last(frame(0x42, 1000), frame(0x80, most - 999)), tooBig)
+    t.match(last(frame(0xc2, most), frame(0x82, 2048)), 'binary')
+    t.equal(last(frame(0xc2, most), frame(0x82, 2049)), tooBig, 'a plain one has none')
+  },
+)
+
 await t.test('6455-10.4-message-limit: it counts one message, and no control frames', async (t) => {
   const options: DecoderOptions = { from: 'server', maxMessageSize: 4 }
   t.same(events(options, '0203 616161 8001 62 8204 63636363 0202 6464 8002 6565'), [
@@ -346,16 +369,14 @@ await t.test(
 
 await t.test('7692-6-rsv1-first-only: rsv1 is that of the first frame throughout the message', async (t) => {
   const calls = new Calls({ from: 'server', maxMessageSize: limit, rsv1Allowed: true })
-  const seen: string[] = []
-  calls.hook = (line) => seen.push(`${line} ${calls.decoder.rsv1}`)
   calls.decoder.push(hex('4101 61 8900 0001 62 8001 63 8101 64 c201 65'))
-  t.same(seen, [
-    'data 1 a true',
-    'control 9  true',
-    'data 1 b true',
-    'data 1 c. true',
-    'data 1 d. false',
-    'data 2 e. true',
+  t.same(calls.lines, [
+    'rsv1 data 1 a',
+    'control 9 ',
+    'rsv1 data 1 b',
+    'rsv1 data 1 c.',
+    'data 1 d.',
+    'rsv1 data 2 e.',
   ])
 })
 

@@ -41,9 +41,8 @@ export class Endpoint implements FrameSink {
     return Buffer.concat(this.#parts).toString('hex')
   }
 
-  data(opcode: MessageOpcode, chunk: Buffer, start: number, end: number, last: boolean): void {
+  data(opcode: MessageOpcode, chunk: Buffer, start: number, end: number, last: boolean, rsv1: boolean): void {
     this.#parts.push(Buffer.from(chunk.subarray(start, end)))
-    const { rsv1 } = this.decoder
     const text = opcode === Opcode.text
     if (text && !rsv1) {
       const good = this.#utf8.push(chunk, start, end)

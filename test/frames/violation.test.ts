@@ -18,6 +18,7 @@ const expected: Record<ViolationName, [closeCode: number, requirement: string, s
   'bad-close-code': [1002, '6455-7.4.1-1002-protocol-error', 'RFC 6455 7.4'],
   'bad-close-reason': [1007, '6455-8.1-close-reason-utf8', 'RFC 6455 5.5.1'],
   'bad-utf8': [1007, '6455-7.4.1-1007-bad-data', 'RFC 6455 8.1'],
+  'bad-deflate': [1007, '7692-7.2.2-corrupt-fails', 'RFC 7692 7.2.2'],
   'message-too-big': [1009, '6455-7.4.1-1009-too-big', 'RFC 6455 10.4'],
   'empty-fragments': [1008, '6455-10.4-fragment-count', 'RFC 6455 10.4'],
   'no-progress': [1008, '6455-7.4.1-1008-policy', 'RFC 6455 10.4'],

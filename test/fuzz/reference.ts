@@ -76,7 +76,10 @@ export function reference(bytes: Uint8Array, options: ReferenceOptions): Result 
     if ((extended === 2 && length < 126n) || (extended === 8 && length < 65536n)) {
       return over('fail 1002 length-not-minimal')
     }
-    if (!control && BigInt(message?.payload.length ?? 0) + length > BigInt(options.maxMessageSize)) {
+    // RFC 7692 7.2.3.3: what does not compress comes in stored blocks, a little longer than it is.
+    const max = BigInt(options.maxMessageSize)
+    const limit = compressed || message?.rsv1 === true ? max + max / 1024n + 64n : max
+    if (!control && BigInt(message?.payload.length ?? 0) + length > limit) {
       return over('fail 1009 message-too-big')
     }
     at += extended

@@ -38,7 +38,31 @@ function protocolsOf(decided: Admitted<unknown> | Refusal): string {
 
 await t.test('without any option each good request is admitted', async (t) => {
   const decided = await admission({}).decide(incoming({ target: '/any' }), new Socket())
-  t.strictSame(decided, { key: sampleKey, protocol: '', context: undefined })
+  t.strictSame(decided, {
+    key: sampleKey,
+    protocol: '',
+    deflate: undefined,
+    extensions: [],
+    context: undefined,
+  })
+})
+
+await t.test('7692-5.1-server-may-decline, 7692-5.1-decline-is-not-failure', async (t) => {
+  const decide = async (compression: ServerOptions['compression'], header: string) => {
+    const options = compression === undefined ? {} : { compression }
+    const parts = { lines: [`Sec-WebSocket-Extensions: ${header}`] }
+    const decided = await admission(options).decide(incoming(parts), new Socket())
+    if (decided instanceof Refusal) throw new Error(`refused with ${decided.status}`)
+    return decided
+  }
+  const none = { deflate: undefined, extensions: [] }
+  t.match(await decide(undefined, 'permessage-deflate'), none)
+  t.match(await decide(false, 'permessage-deflate'), none)
+  t.match(await decide(true, 'x-unknown, permessage-deflate; unknown'), none)
+  t.match(await decide({ serverMaxWindowBits: 10 }, 'permessage-deflate'), {
+    deflate: { serverMaxWindowBits: 10, clientMaxWindowBits: 15 },
+    extensions: [{ name: 'permessage-deflate', parameters: [['server_max_window_bits', '10']] }],
+  })
 })
 
 await t.test('the order is syntax, path, origin, verify, subprotocol', async (t) => {

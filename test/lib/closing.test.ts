@@ -13,7 +13,12 @@ const bye = { code: 1000, reason: 'bye' }
 function begin(role: Role = 'client', manualReply = false) {
   const socket = new RecordingSocket()
   const timers = new FakeTimers()
-  const sender = new Sender(socket, { maskKeys: undefined, highWaterMark: 1000, onDrain() {} })
+  const sender = new Sender(socket, {
+    maskKeys: undefined,
+    compression: undefined,
+    highWaterMark: 1000,
+    onDrain() {},
+  })
   const log: string[] = []
   const infos: CloseInfo[] = []
   const { life } = step(beginLife(role, manualReply), 'opened')
@@ -128,7 +133,7 @@ await t.test('a patient close has no deadline; a close behind it sets one', asyn
 
 await t.test('7.1.7: a violation drops what is queued and sends its own Close', async (t) => {
   const { socket, sender, closing } = begin('server')
-  sender.message('never sent')
+  sender.message('never sent', true)
   const error = new Error('bad')
   closing.dispatch('violation', { close: { code: 1002, reason: '' }, trigger: 'protocol-error', error })
   await turns(2)

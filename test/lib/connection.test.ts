@@ -2,7 +2,6 @@ import t from 'tap'
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import { connect as connectNet, createServer, type Socket } from 'node:net'
-import { encodeFrame } from '../../frames/encoder.ts'
 import { Opcode } from '../../frames/opcode.ts'
 import { unfinishedMessages } from '../../lib/budget.ts'
 import {
@@ -10,12 +9,13 @@ import {
   type ConnectionEvents,
   type ConnectionInit,
   failHandler,
-  sendFrame,
+  sendPrepared,
 } from '../../lib/connection.ts'
 import { ConnectionClosedError, ProtocolError } from '../../lib/errors.ts'
 import type { Role } from '../../lib/lifecycle.ts'
-import type { Message } from '../../lib/receiver.ts'
-import type { Data } from '../../lib/sender.ts'
+import type { Message } from '../../lib/message.ts'
+import type { Data } from '../../lib/payload.ts'
+import { PreparedMessage } from '../../lib/prepared-message.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
 import { turns, until, watchProcess } from '../help/loop.ts'
 import { memoryPair, type MemoryPairOptions } from '../help/memory-pair.ts'
@@ -341,7 +341,7 @@ await t.test('D10: at maxBufferedAmount, drop: the message is gone, the connecti
   socket.stall()
   t.equal(connection.send(Buffer.alloc(1500)), false, 'the mark is no higher than the cap')
   t.equal(connection.send('dropped'), false)
-  t.equal(sendFrame(connection, encodeFrame({ opcode: text, payload: 'dropped too' })), false)
+  t.equal(sendPrepared(connection, new PreparedMessage('dropped too')), false)
   t.equal(connection.state, 'open')
   const drained = connection.drained()
   socket.unstall()
@@ -371,13 +371,13 @@ await t.test(
   async (t) => {
     const { connection, peer, socket } = open({ highWaterMark: 10 })
     socket.stall()
-    t.equal(sendFrame(connection, encodeFrame({ opcode: text, payload: 'framed once' })), false)
+    t.equal(sendPrepared(connection, new PreparedMessage('framed once')), false)
     connection.once('drain', () => connection.send('from drain'))
     socket.unstall()
     await settle()
     t.strictSame(peer.wire, ['text "framed once"', 'text "from drain"'])
     connection.terminate()
-    t.equal(sendFrame(connection, Buffer.alloc(2)), false)
+    t.equal(sendPrepared(connection, new PreparedMessage('')), false)
   },
 )
 

@@ -2,7 +2,7 @@ import t from 'tap'
 import { Buffer } from 'node:buffer'
 import { Opcode } from '../../frames/opcode.ts'
 import { type FragmentSink, iteratorOf, type Parts, streamFragments } from '../../lib/fragment-stream.ts'
-import type { Data } from '../../lib/sender.ts'
+import type { Data } from '../../lib/payload.ts'
 import { turns } from '../help/loop.ts'
 
 /** A sink that records, and that can hold a fragment back or tell that the connection closes. */

@@ -6,6 +6,7 @@ import {
   isSameOrigin,
   judgeRequest,
   judgeResponse,
+  type Offer,
   pathOf,
   refusalHeaders,
   type RequestHead,
@@ -15,6 +16,7 @@ import {
   writeAcceptance,
   writeRefusal,
 } from '../../lib/handshake.ts'
+import type { Extension } from '../../lib/header-list.ts'
 import { Refusal, refuse } from '../../lib/refusal.ts'
 import { parseHead, type RequestParts, sampleAccept, sampleKey, upgradeRequest } from '../help/raw-http.ts'
 import { vectors } from '../vectors/vectors.ts'
@@ -37,6 +39,10 @@ function accepted(parts: RequestParts): UpgradeRequest {
   if (judged instanceof Refusal) throw new Error(`refused: ${String(judged.body)}`)
   return judged
 }
+
+const deflate: Extension = { name: 'permessage-deflate', parameters: [['server_max_window_bits', '10']] }
+/** What the client asks for in the tests of a response. */
+const offered: Offer = { key: sampleKey, protocols: ['chat', 'b'], deflate: undefined }
 
 /** Differs from the good request in that field alone. */
 const instead = (...lines: string[]): RequestParts => ({
@@ -220,7 +226,7 @@ await t.test('6455-10.2-origin-check: the same origin has the host of Host', asy
 })
 
 await t.test('the 101', async (t) => {
-  const head = parseHead(writeAcceptance(sampleKey, ''))
+  const head = parseHead(writeAcceptance({ key: sampleKey, protocol: '', extensions: [] }))
   t.equal(head.start, 'HTTP/1.1 101 Switching Protocols', '6455-4.2.2-status-line-101')
   t.strictSame(head.fields, [
     ['Upgrade', 'websocket'], // 6455-4.2.2-upgrade-websocket, 6455-11.2-upgrade-token, 9110-15.2.2-101-has-upgrade
@@ -228,7 +234,19 @@ await t.test('the 101', async (t) => {
     ['Sec-WebSocket-Accept', sampleAccept],
     // 9110-8.6-no-length-on-101, 6455-11.3.1-key-not-in-response, 6455-4.2.2-extension-from-request
   ])
-  t.strictSame(parseHead(writeAcceptance(sampleKey, 'a')).all('sec-websocket-protocol'), ['a'])
+  t.strictSame(
+    parseHead(writeAcceptance({ key: sampleKey, protocol: 'a', extensions: [] })).all(
+      'sec-websocket-protocol',
+    ),
+    ['a'],
+  )
+})
+
+await t.test('7692-7-token, 7692-5.1-client-offers: compression in request and response', async (t) => {
+  const value = 'permessage-deflate; server_max_window_bits=10'
+  const head = parseHead(writeAcceptance({ key: sampleKey, protocol: '', extensions: [deflate] }))
+  t.strictSame(head.all('sec-websocket-extensions'), [value])
+  t.match(upgradeHeaders({ ...offered, deflate }, undefined), { 'Sec-WebSocket-Extensions': value })
 })
 
 await t.test(
@@ -280,13 +298,16 @@ await t.test('9110-15.5.22-426-upgrade: the 426 names protocol and version', asy
 })
 
 await t.test('the headers of a client', async (t) => {
-  t.strictSame(upgradeHeaders(sampleKey, [], undefined), {
+  t.strictSame(upgradeHeaders({ ...offered, protocols: [] }, undefined), {
     Upgrade: 'websocket',
     Connection: 'Upgrade',
     'Sec-WebSocket-Key': sampleKey,
     'Sec-WebSocket-Version': '13',
   })
-  t.match(upgradeHeaders(sampleKey, ['b', 'a'], 'null'), { 'Sec-WebSocket-Protocol': 'b, a', Origin: 'null' })
+  t.match(upgradeHeaders({ ...offered, protocols: ['b', 'a'] }, 'null'), {
+    'Sec-WebSocket-Protocol': 'b, a',
+    Origin: 'null',
+  })
 })
 
 /** The fields of a good response, those of a row in place of them; undefined leaves one out. */
@@ -327,7 +348,7 @@ const faults: readonly (readonly [
   ['6455-11.3.3-accept-once', { 'Sec-WebSocket-Accept': [sampleAccept, sampleAccept] }, /Accept/],
   ['6455-4.1-extension-not-requested', { 'Sec-WebSocket-Extensions': 'x-foo' }, /extension/],
   ['6455-4.1-extension-not-requested', { 'Sec-WebSocket-Extensions': 'permessage-deflate' }, /extension/],
-  ['6455-4.1-extension-malformed', { 'Sec-WebSocket-Extensions': ';' }, /extension/],
+  ['6455-4.1-extension-malformed', { 'Sec-WebSocket-Extensions': ';' }, /malformed/],
   ['6455-4.1-protocol-not-requested', { 'Sec-WebSocket-Protocol': 'other' }, /"other" was not offered/],
   ['6455-4.1-protocol-case-sensitive', { 'Sec-WebSocket-Protocol': 'Chat' }, /"Chat" was not offered/],
   ['6455-4.1-protocol-several', { 'Sec-WebSocket-Protocol': 'chat, b' }, /"chat, b" was not offered/],
@@ -341,9 +362,33 @@ const faults: readonly (readonly [
 
 for (const [id, changes, fault] of faults) {
   await t.test(`${id}: ${JSON.stringify(changes)} is refused`, async (t) => {
-    t.match(judgeResponse(response(changes), sampleKey, ['chat', 'b']), { fault })
+    t.match(judgeResponse(response(changes), offered), { fault })
   })
 }
+
+await t.test('what is answered to an offer of compression', async (t) => {
+  const offer: Offer = { ...offered, deflate }
+  const judge = (extensions: string | readonly string[]) =>
+    judgeResponse(response({ 'Sec-WebSocket-Extensions': extensions }), offer)
+  const good = 'permessage-deflate; server_max_window_bits=10'
+  t.match(judge(good), { protocol: '', deflate: { serverMaxWindowBits: 10, clientMaxWindowBits: 15 } })
+  t.match(
+    judge(good.replace('10', '"9"')),
+    { deflate: { serverMaxWindowBits: 9 } },
+    '7692-7.1.2-quoted-value',
+  )
+  const faults: readonly (readonly [id: string, extensions: string | readonly string[], fault: RegExp])[] = [
+    ['7692-7.1.2.1-client-checks', 'permessage-deflate', /7692 7\.1/],
+    ['7692-7.1.2.1-client-checks', good.replace('10', '11'), /7692 7\.1/],
+    ['7692-5.1-client-rejects-unknown-response', `${good}; x`, /7692 7\.1/],
+    ['7692-5.1-one-accept-at-client', `${good}, ${good}`, /not offered/],
+    ['7692-5.1-one-accept-at-client', [good, good], /not offered/],
+    ['6455-4.1-extension-not-requested', 'x-foo', /not offered/],
+    ['6455-4.1-extension-not-requested', `${good}, x-foo`, /not offered/],
+    ['6455-4.1-extension-malformed', `${good};`, /malformed/],
+  ]
+  for (const [id, extensions, fault] of faults) t.match(judge(extensions), { fault }, id)
+})
 
 await t.test('good responses', async (t) => {
   const rows: readonly (readonly [
@@ -361,13 +406,13 @@ await t.test('good responses', async (t) => {
     ['Content-Length: 0', { 'Content-Length': '0' }, ''],
   ]
   for (const [id, changes, protocol] of rows) {
-    t.strictSame(judgeResponse(response(changes), sampleKey, ['chat', 'b']), { protocol }, id)
+    t.strictSame(judgeResponse(response(changes), offered), { protocol, deflate: undefined }, id)
   }
   const shouted = response({}).rawHeaders.map((text, at) => (at % 2 === 0 ? text.toUpperCase() : text))
-  const verdict = judgeResponse({ httpVersion: '1.1', rawHeaders: shouted }, sampleKey, [])
-  t.strictSame(verdict, { protocol: '' }, '6455-4.1-field-names-case')
+  const verdict = judgeResponse({ httpVersion: '1.1', rawHeaders: shouted }, offered)
+  t.strictSame(verdict, { protocol: '', deflate: undefined }, '6455-4.1-field-names-case')
   t.match(
-    judgeResponse(response({}, '1.0'), sampleKey, []),
+    judgeResponse(response({}, '1.0'), offered),
     { fault: /not HTTP\/1\.1/ },
     '6455-4.1-nonconforming-response',
   )

@@ -3,6 +3,7 @@ import { constants } from 'node:buffer'
 import { Agent, createServer } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { PassThrough } from 'node:stream'
+import { inspect } from 'node:util'
 import { connect, Connection, type ServerOptions, WebSocketServer } from '../../lib/index.ts'
 import {
   checkConnectOptions,
@@ -33,6 +34,14 @@ function wrongIntegers(name: string, min: number, max: number): Wrong[] {
   ]
 }
 
+function wrongCompression(name: string, min: number, max: number): Wrong[] {
+  return wrongIntegers(name, min, max).map(([, value, error]): Wrong => [
+    'compression',
+    { [name]: value },
+    error,
+  ])
+}
+
 const wrongConnectionOptions: readonly Wrong[] = [
   ...['closeTimeout', 'lingerTimeout', 'progressTimeout'].flatMap((name) => wrongIntegers(name, 1, maxTime)),
   ...wrongIntegers('maxMessageSize', 1, constants.MAX_STRING_LENGTH),
@@ -50,6 +59,15 @@ const wrongConnectionOptions: readonly Wrong[] = [
   ['onBackpressure', null, 'TypeError'],
   ['closeReply', 'never', 'TypeError'],
   ['closeReply', true, 'TypeError'],
+  ...[null, 5, 'yes', []].map((value): Wrong => ['compression', value, 'TypeError']),
+  ['compression', { treshold: 5 }, 'TypeError'],
+  ...wrongCompression('threshold', 0, maxSize),
+  ...wrongCompression('level', 0, 9),
+  ...wrongCompression('memLevel', 1, 9),
+  ...wrongCompression('serverMaxWindowBits', 8, 15),
+  ...wrongCompression('clientMaxWindowBits', 8, 15),
+  ['compression', { serverNoContextTakeover: 1 }, 'TypeError'],
+  ['compression', { clientNoContextTakeover: null }, 'TypeError'],
   ['timers', 5, 'TypeError'],
   ['timers', null, 'TypeError'],
   ['random', {}, 'TypeError'],
@@ -135,14 +153,11 @@ const wrongServerOptions: readonly Wrong[] = [
   ['verify', null, 'TypeError'],
 ]
 
-const show = (value: unknown): string =>
-  typeof value === 'bigint' ? `${value}n` : (JSON.stringify(value) ?? String(value))
-
 await t.test('connect: each wrong option is named, at once', async (t) => {
   for (const [name, value, error] of wrongConnectOptions) {
     const options = { [name]: value } as ConnectOptions
     const expected = { name: error, message: new RegExp(`"${name}[".]`) }
-    t.throws(() => void connect('ws://127.0.0.1:1/', options), expected, `${name}: ${show(value)}`)
+    t.throws(() => void connect('ws://127.0.0.1:1/', options), expected, `${name}: ${inspect(value)}`)
   }
 })
 
@@ -150,7 +165,7 @@ await t.test('WebSocketServer: each wrong option is named, at once', async (t) =
   for (const [name, value, error] of wrongServerOptions) {
     const options = { noServer: true, [name]: value } as ServerOptions
     const expected = { name: error, message: new RegExp(`"${name}[".]`) }
-    t.throws(() => new WebSocketServer(options), expected, `${name}: ${show(value)}`)
+    t.throws(() => new WebSocketServer(options), expected, `${name}: ${inspect(value)}`)
   }
   for (const [name, value, error] of [
     ...wrongIntegers('port', 0, 65535),
@@ -159,7 +174,7 @@ await t.test('WebSocketServer: each wrong option is named, at once', async (t) =
   ]) {
     const options = { [name]: value } as ServerOptions
     const expected = { name: error, message: new RegExp(`"${name}"`) }
-    t.throws(() => new WebSocketServer(options), expected, `${name}: ${show(value)}`)
+    t.throws(() => new WebSocketServer(options), expected, `${name}: ${inspect(value)}`)
   }
 })
 
@@ -168,7 +183,7 @@ await t.test('Connection: each wrong option is named, at once', async (t) => {
   for (const [name, value, error] of wrongConnectionOptions) {
     const init = { role: 'server' as const, [name]: value }
     const expected = { name: error, message: new RegExp(`"${name}[".]`) }
-    t.throws(() => new Connection(socket, init), expected, `${name}: ${show(value)}`)
+    t.throws(() => new Connection(socket, init), expected, `${name}: ${inspect(value)}`)
   }
   socket.destroy()
 })
@@ -221,6 +236,15 @@ await t.test('what is right passes', async (t) => {
     onBackpressure: 'drop',
     maxQueuedMessages: 1,
     closeReply: 'manual',
+    compression: {
+      threshold: 0,
+      level: 0,
+      memLevel: 1,
+      serverNoContextTakeover: true,
+      clientNoContextTakeover: true,
+      serverMaxWindowBits: 8,
+      clientMaxWindowBits: 8,
+    },
   }
   t.match(connectionSettings(most, 'client'), { ...most, keepalive: { interval: 1, timeout: 20_000 } })
   t.doesNotThrow(() => {
@@ -270,6 +294,21 @@ await t.test('D10: the defaults', async (t) => {
   t.match(connectionSettings({}, 'client'), { ...common, keepalive: false })
   t.match(connectionSettings({ keepalive: true }, 'client'), { keepalive })
   t.match(connectionSettings({ keepalive: false }, 'server'), { keepalive: false })
+  const compression = {
+    threshold: 256,
+    level: 6,
+    memLevel: 8,
+    serverNoContextTakeover: false,
+    clientNoContextTakeover: false,
+    serverMaxWindowBits: 15,
+    clientMaxWindowBits: 15,
+  }
+  t.match(connectionSettings({}, 'client'), { compression: false }, '7692-8-crime: off unless asked for')
+  t.match(connectionSettings({ compression: false }, 'server'), { compression: false })
+  t.match(connectionSettings({ compression: true }, 'server'), { compression }, '7692-7.3-window-1024')
+  t.match(connectionSettings({ compression: { level: 1 } }, 'client'), {
+    compression: { ...compression, level: 1 },
+  })
   t.equal(handshakeTimeout({}), 10_000)
   t.equal(integer('x', undefined, 7, 0, 1), 7)
   t.strictSame(protocolList(undefined), [])

@@ -32,8 +32,56 @@ await t.test('6455-5.6-text-utf8: a string stays one until it is framed', async 
   t.strictSame(bufferOf('grüß dich'), Buffer.from('grüß dich'))
 })
 
-await t.test('D3: anything else is refused with a TypeError', async (t) => {
-  const others: unknown[] = [undefined, null, 1, true, {}, [1], new Blob(['a'])]
-  for (const other of others)
-    t.throws(() => payloadOf(other as Data), { name: 'TypeError', message: /^data must be/ })
+await t.test('C9, whatwg-send-view-section: any view gives exactly its bytes', async (t) => {
+  const memory = new ArrayBuffer(64)
+  new Uint8Array(memory).forEach((_, at, bytes) => (bytes[at] = at))
+  const shared = new SharedArrayBuffer(64)
+  new Uint8Array(shared).forEach((_, at, bytes) => (bytes[at] = at))
+  for (const buffer of [memory, shared]) {
+    const views = [
+      new Int8Array(buffer, 8, 24),
+      new Uint8Array(buffer, 8, 24),
+      new Uint8ClampedArray(buffer, 8, 24),
+      new Int16Array(buffer, 8, 12),
+      new Uint16Array(buffer, 8, 12),
+      new Int32Array(buffer, 8, 6),
+      new Uint32Array(buffer, 8, 6),
+      new Float32Array(buffer, 8, 6),
+      new Float64Array(buffer, 8, 3),
+      new BigInt64Array(buffer, 8, 3),
+      new BigUint64Array(buffer, 8, 3),
+      new DataView(buffer, 8, 24),
+      Buffer.from(buffer, 8, 24),
+    ]
+    for (const view of views) {
+      t.strictSame(Buffer.from(payloadOf(view)), Buffer.from(Array.from({ length: 24 }, (_, at) => at + 8)))
+      t.equal(opcodeOf(view), Opcode.binary)
+    }
+  }
+  t.strictSame(Buffer.from(payloadOf(memory)), Buffer.from(Array.from({ length: 64 }, (_, at) => at)))
+  t.equal(payloadOf('text'), 'text')
+  t.equal(opcodeOf('text'), Opcode.text)
+})
+
+await t.test('C9: anything else is a TypeError', async (t) => {
+  const others: unknown[] = [
+    1,
+    0,
+    null,
+    undefined,
+    true,
+    {},
+    [],
+    [1, 2],
+    Symbol('s'),
+    1n,
+    () => {},
+    new Blob(['b']),
+  ]
+  for (const other of others) {
+    t.throws(
+      () => payloadOf(other as never),
+      new TypeError('data must be a string, an ArrayBuffer, a typed array, a DataView or a Buffer'),
+    )
+  }
 })

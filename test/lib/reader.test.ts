@@ -6,8 +6,8 @@ import { Duplex } from 'node:stream'
 import { encodeFrame } from '../../frames/encoder.ts'
 import { Opcode } from '../../frames/opcode.ts'
 import { unfinishedMessages } from '../../lib/budget.ts'
+import type { Message } from '../../lib/message.ts'
 import { Reader } from '../../lib/reader.ts'
-import type { Message } from '../../lib/receiver.ts'
 import { turns } from '../help/loop.ts'
 
 const mebibyte = 1024 * 1024
@@ -40,7 +40,11 @@ function begin(options: { maxQueuedMessages?: number; listening?: boolean; maxMe
     ended: (): void => void events.push('ended'),
   }
   const { maxQueuedMessages = 2, maxMessageSize = mebibyte } = options
-  const reader: Reader = new Reader(socket, { from: 'client', maxQueuedMessages, maxMessageSize }, sink)
+  const reader: Reader = new Reader(
+    socket,
+    { from: 'client', maxQueuedMessages, maxMessageSize, deflate: undefined },
+    sink,
+  )
   socket.on('data', (chunk: Buffer) => reader.read(chunk))
   socket.on('end', () => reader.end())
   return { socket, reader, sink, events }
@@ -316,7 +320,7 @@ await t.test(
     const got: Message[] = []
     const reader = new Reader(
       accepted,
-      { from: 'client', maxMessageSize: 100, maxQueuedMessages: 1 },
+      { from: 'client', maxMessageSize: 100, maxQueuedMessages: 1, deflate: undefined },
       { listening: true, deliver: (message) => got.push(message), control() {}, violation() {}, ended() {} },
     )
     client.write(encodeFrame({ opcode: Opcode.binary, payload: 'yours', maskKey }))

@@ -4,7 +4,8 @@ import { Decoder } from '../../frames/decoder.ts'
 import { encodeFrame } from '../../frames/encoder.ts'
 import { type MessageOpcode, Opcode } from '../../frames/opcode.ts'
 import { Budget } from '../../lib/budget.ts'
-import { type Message, Receiver } from '../../lib/receiver.ts'
+import type { Message } from '../../lib/message.ts'
+import { Receiver } from '../../lib/receiver.ts'
 
 const mebibyte = 1024 * 1024
 
@@ -14,6 +15,7 @@ class Reception {
   readonly receiver: Receiver
   readonly decoder: Decoder
   readonly messages: Message[] = []
+  readonly compressed: string[] = []
   readonly controls: string[] = []
   readonly violations: string[] = []
 
@@ -22,6 +24,8 @@ class Reception {
     this.receiver = new Receiver(
       {
         message: (message) => this.messages.push(message),
+        compressed: (opcode, pieces, size) =>
+          this.compressed.push(`${opcode} ${Buffer.concat(pieces).toString('hex')} ${size}`),
         control: (opcode, payload) => this.controls.push(`${opcode} ${payload.toString()}`),
         violation: (violation) => {
           this.violations.push(`${violation.closeCode} ${violation.name}`)
@@ -30,7 +34,7 @@ class Reception {
       },
       this.budget,
     )
-    this.decoder = new Decoder(this.receiver, { from: 'server', maxMessageSize })
+    this.decoder = new Decoder(this.receiver, { from: 'server', maxMessageSize, rsv1Allowed: true })
   }
 
   push(...chunks: Uint8Array[]): this {
@@ -43,13 +47,13 @@ class Reception {
     return this
   }
 
-  frame(opcode: Opcode, payload: Uint8Array | string, fin: boolean): this {
-    return this.push(encodeFrame({ opcode, payload, fin }))
+  frame(opcode: Opcode, payload: Uint8Array | string, fin: boolean, rsv1 = false): this {
+    return this.push(encodeFrame({ opcode, payload, fin, rsv1 }))
   }
 
   /** Straight to the receiver: the next piece lies in a chunk of its own of that size. */
   piece(opcode: MessageOpcode, size: number, chunkSize: number, last = false): void {
-    this.receiver.data(opcode, Buffer.allocUnsafeSlow(chunkSize).fill(size), 0, size, last)
+    this.receiver.data(opcode, Buffer.allocUnsafeSlow(chunkSize).fill(size), 0, size, last, false)
   }
 }
 
@@ -303,3 +307,20 @@ await t.test('a violation is told of once, and nothing is delivered behind it', 
   t.strictSame(reception.messages, ['a'])
   t.strictSame(reception.violations, ['1002 reserved-opcode'])
 })
+
+await t.test(
+  '7692-6.2-join-then-inflate, 7692-6-text-payload-any-bytes: a compressed message is handed on as it came',
+  async (t) => {
+    const reception = new Reception()
+    reception.frame(text, Buffer.of(0xff), true, true).frame(binary, '', true, true)
+    reception.frame(text, Buffer.of(0xff, 0xfe), false, true).frame(ping, 'p', true)
+    reception.frame(continuation, '', false)
+    t.ok(reception.budget.used > 0, 'Z9: what is held of it is charged')
+    reception.frame(continuation, Buffer.of(0xfd), true).frame(text, 'plain', true)
+    t.strictSame(reception.compressed, ['1 ff 1', '2  0', '1 fffefd 3'])
+    t.strictSame(reception.messages, ['plain'])
+    t.strictSame(reception.controls, ['9 p'])
+    t.strictSame(reception.violations, [])
+    t.equal(reception.budget.used, 0)
+  },
+)
