@@ -95,6 +95,7 @@ function ask(
   const key = newKey(options.random ?? systemRandom)
   const offered = protocolList(options.protocols)
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted()
     const request = send(target, headers, options, upgradeHeaders(key, offered, options.origin))
     const onAbort = (): void => {
       reject(signal.reason)
