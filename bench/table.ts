@@ -20,7 +20,15 @@ const references = ['node:net', 'ws with bufferutil']
 
 /** A row for each workload and contestant, medians over the rounds. */
 export function tableOf(samples: readonly Sample[]): string {
-  const heads = ['workload', 'server', 'messages/s', 'server CPU per message', 'server busy', 'load busy']
+  const heads = [
+    'workload',
+    'server',
+    'messages/s',
+    'server CPU per message',
+    'best round',
+    'server busy',
+    'load busy',
+  ]
   const rows = [
     [...heads, ...references.map((name) => `CPU ÷ ${name}`)],
     ['---', '---', ...heads.slice(2).map(() => '--:'), ...references.map(() => '--:')],
@@ -33,7 +41,8 @@ export function tableOf(samples: readonly Sample[]): string {
       workload === before ? '' : workload,
       contestant,
       Math.round(median('messagesPerSecond')).toLocaleString('en'),
-      `${significant(median('cpuPerMessage'))} µs`,
+      microseconds(median('cpuPerMessage')),
+      microseconds(Math.min(...own.map((each) => each.cpuPerMessage))),
       percent(median('serverBusy')),
       percent(median('loadBusy')),
       ...references.map((name) => ratio(own, samplesOf(samples, workload, name))),
@@ -61,8 +70,8 @@ function ratio(own: readonly Sample[], reference: readonly Sample[]): string {
   return medianOf(ratios).toFixed(2)
 }
 
-function significant(value: number): string {
-  return value >= 100 ? value.toFixed(0) : value.toPrecision(3)
+function microseconds(value: number): string {
+  return `${value >= 100 ? value.toFixed(0) : value.toPrecision(3)} µs`
 }
 
 function percent(share: number): string {

@@ -85,21 +85,23 @@ export class Admission<Context> {
     return new Promise((resolve, reject) => {
       const settled = (): void => {
         cancel()
-        socket.off('close', onClose)
+        socket.off('end', onLeave).off('close', onLeave)
         this.#undecided.delete(refuseNow)
       }
       const refuseNow = (refusal: Refusal): void => {
         settled()
         resolve(refusal)
       }
-      const onClose = (): void => {
+      // TCP has ended and nothing is left to be read.
+      const onLeave = (): void => {
         settled()
+        socket.destroy()
         reject(clientLeft())
       }
       const cancel = this.#timers.after(this.#timeout, () => {
         refuseNow(refuse(503, { body: 'the decision took too long\n' }))
       })
-      socket.once('close', onClose)
+      socket.once('end', onLeave).once('close', onLeave)
       this.#undecided.add(refuseNow)
       verdict.finally(settled).then(resolve, reject)
     })

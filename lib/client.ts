@@ -100,6 +100,7 @@ function ask(
     deflate: settings.compression === false ? undefined : offer(settings.compression),
   }
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted()
     const request = send(target, headers, options, upgradeHeaders(offered, options.origin))
     const onAbort = (): void => {
       reject(signal.reason)

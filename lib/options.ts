@@ -4,7 +4,7 @@ import { Agent, type IncomingMessage, type Server as HttpServer } from 'node:htt
 import type { Server as HttpsServer } from 'node:https'
 import { Server as NetServer } from 'node:net'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import { checkHeaders, type Headers, isFieldValue, isToken } from './header-list.ts'
+import { checkHeaders, type Headers, isFieldValue, isToken, lowerAscii } from './header-list.ts'
 import { type Random, systemRandom } from './mask-keys.ts'
 import type { Refusal } from './refusal.ts'
 import { systemTimers, type Timers } from './timers.ts'
@@ -260,7 +260,13 @@ function keepaliveSettings(option: boolean | KeepaliveOptions): ConnectionSettin
 /** Checks what is `connect`'s alone. @throws TypeError or RangeError that names the option */
 export function checkConnectOptions(options: ConnectOptions): void {
   object('options', options, connectOptionNames)
-  if (options.headers !== undefined) checkHeaders('headers', options.headers, handshakeHeaders)
+  if (options.headers !== undefined) {
+    checkHeaders('headers', options.headers, handshakeHeaders)
+    for (const [name, value] of Object.entries(options.headers)) {
+      if (singleHeaders.has(lowerAscii(name)) && typeof value !== 'string')
+        throw new TypeError(`option "headers" must hold one value for "${name}" (RFC 9112 3.2)`)
+    }
+  }
   optional('origin', options.origin, 'string')
   if (options.origin !== undefined && !isFieldValue(options.origin))
     throw new TypeError('option "origin" holds a character that no header may hold (RFC 9110 5.5)')
@@ -333,6 +339,9 @@ const handshakeHeaders: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'expect',
 ])
+
+/** A request with two of them is refused. */
+const singleHeaders: ReadonlySet<string> = new Set(['host', 'origin'])
 
 function checkOrigin(origin: unknown): void {
   const parsed = typeof origin === 'string' ? parseUrl(origin) : undefined

@@ -1,6 +1,6 @@
 /** A message for many connections: framed once, and compressed once for each window size that was agreed on. */
-import { Buffer } from 'node:buffer'
-import { encodeFrame } from '../frames/encoder.ts'
+import type { Buffer } from 'node:buffer'
+import { encodeFrame, payloadSize } from '../frames/encoder.ts'
 import type { MessageOpcode } from '../frames/opcode.ts'
 import type { Deflater } from './deflate/deflater.ts'
 import { type Data, opcodeOf, payloadOf } from './payload.ts'
@@ -14,9 +14,9 @@ export class PreparedMessage {
 
   constructor(data: Data) {
     this.opcode = opcodeOf(data)
-    this.frame = encodeFrame({ opcode: this.opcode, payload: payloadOf(data) })
     const payload = payloadOf(data)
-    this.payload = Buffer.from(payload)
+    this.frame = encodeFrame({ opcode: this.opcode, payload })
+    this.payload = this.frame.subarray(this.frame.length - payloadSize(payload))
   }
 
   /** The compressed frame, undefined where compressing gains nothing. It refers to no earlier message. */

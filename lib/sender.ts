@@ -181,8 +181,10 @@ export class Sender {
     this.#schedule()
   }
 
-  /** Forgets what the socket has not been given. */
+  /** Forgets what the socket does not take at once. */
   drop(): void {
+    // What one turn of the event loop has held together is not late: it goes as if each frame had gone by itself.
+    if (this.#isOpen && !this.#socket.writableNeedDrain) this.#write(this.#socket)
     this.#output = []
     this.#open = undefined
     this.#ownBlock = undefined
@@ -238,11 +240,10 @@ export class Sender {
   flush(): void {
     this.#scheduled = false
     const socket = this.#socket
-    if (socket.destroyed || socket.writableEnded) return this.drop()
+    if (!this.#isOpen) return this.drop()
     if (!socket.writableNeedDrain) {
       if (this.#pong !== undefined) this.#append(finBit | Opcode.pong, this.#pong)
       this.#pong = undefined
-      this.#seal()
       this.#write(socket)
       if (this.#output.length === 0) {
         this.#ownBlock = undefined
@@ -252,7 +253,12 @@ export class Sender {
     this.#drained()
   }
 
+  get #isOpen(): boolean {
+    return !this.#socket.destroyed && !this.#socket.writableEnded
+  }
+
   #write(socket: Duplex): void {
+    this.#seal()
     const output = this.#output
     const count = output.length
     if (count === 0) return

@@ -172,6 +172,8 @@ export class WebSocketServer<Context = undefined>
     const ignore = (): void => {}
     socket.on('error', ignore)
     if (socket.destroyed) throw clientLeft()
+    // Before anything more is read: it could be the end, and nothing goes back behind that.
+    if (head.length > 0) socket.unshift(head)
     const address = socket instanceof Socket ? socket.remoteAddress : undefined
     const crowded = this.#crowded(address)
     const leave = this.#enter(socket, address)
@@ -186,7 +188,6 @@ export class WebSocketServer<Context = undefined>
     if (socket.destroyed) throw clientLeft()
 
     socket.write(writeAcceptance(admitted))
-    if (head.length > 0) socket.unshift(head)
     const connection = new Connection(socket, {
       ...this.#settings,
       role: 'server',

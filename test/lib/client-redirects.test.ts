@@ -204,3 +204,17 @@ await t.test('one timeout, and one signal, for all requests together', async (t)
   t.match(await aborted, { name: 'AbortError' })
   await silent.peers[1]?.rest()
 })
+
+await t.test('aborted between two requests', async (t) => {
+  const target = await rawServer(t, () => void t.fail('not asked for'))
+  const server = await redirector(t, target.url)
+  const controller = new AbortController()
+  let keys = 0
+  const random = (bytes: Uint8Array): void => {
+    bytes.fill(++keys)
+    if (keys === 2) controller.abort()
+  }
+  const options = { followRedirects: 1, signal: controller.signal, random }
+  t.match(await failureOf(connect(server.url, options)), { name: 'AbortError' })
+  t.equal(target.peers.length, 0)
+})

@@ -55,23 +55,31 @@ function failureOf(attempt: Promise<unknown>): Promise<HandshakeError> {
   )
 }
 
-await t.test('the request, line by line', async (t) => {
-  const server = await goodServer(t)
-  await opened(t, `${server.url}chat?x=1`)
-  const [request] = server.requests
-  t.equal(request?.start, 'GET /chat?x=1 HTTP/1.1', '6455-4.1-method-get, -http-version, -request-target')
-  const rest = request?.fields.filter(([name]) => name !== 'Sec-WebSocket-Key')
-  t.strictSame(rest, [
-    ['Host', `127.0.0.1:${server.port}`], // 6455-4.1-host-header
-    ['Upgrade', 'websocket'], // 6455-4.1-upgrade-header
-    ['Connection', 'Upgrade'], // 6455-4.1-connection-header
-    ['Sec-WebSocket-Version', '13'], // 6455-4.1-version-13
-    // 6455-4.1-protocol-optional, -extensions-optional, -origin-non-browser, 6455-11.3.3-accept-not-in-request
-  ])
-  const [key = ''] = request?.all('sec-websocket-key') ?? []
-  t.match(key, /^[A-Za-z0-9+/]{22}==$/, '6455-4.1-key-present')
-  t.equal(Buffer.from(key, 'base64').length, 16, '6455-4.1-key-16-bytes')
-})
+await t.test(
+  '6455-4.1-valid-http-request, 6455-4.1-direct-when-no-proxy: the request, line by line',
+  async (t) => {
+    const server = await goodServer(t)
+    await opened(t, `${server.url}chat?x=1`)
+    const [request] = server.requests
+    t.equal(
+      request?.start,
+      'GET /chat?x=1 HTTP/1.1',
+      '6455-4.1-method-get, 6455-4.1-http-version, 6455-4.1-request-target',
+    )
+    const rest = request?.fields.filter(([name]) => name !== 'Sec-WebSocket-Key')
+    t.strictSame(rest, [
+      ['Host', `127.0.0.1:${server.port}`], // 6455-4.1-host-header
+      ['Upgrade', 'websocket'], // 6455-4.1-upgrade-header
+      ['Connection', 'Upgrade'], // 6455-4.1-connection-header
+      ['Sec-WebSocket-Version', '13'], // 6455-4.1-version-13
+      // 6455-4.1-protocol-optional, 6455-4.1-extensions-optional, 6455-4.1-origin-non-browser,
+      // 6455-11.3.3-accept-not-in-request
+    ])
+    const [key = ''] = request?.all('sec-websocket-key') ?? []
+    t.match(key, /^[A-Za-z0-9+/]{22}==$/, '6455-4.1-key-present')
+    t.equal(Buffer.from(key, 'base64').length, 16, '6455-4.1-key-16-bytes')
+  },
+)
 
 await t.test('6455-4.1-key-fresh-random: each connection has a key of its own', async (t) => {
   const server = await goodServer(t)
@@ -215,7 +223,7 @@ const badAnswers: readonly (readonly [id: string, answer: (request: Head) => str
 ]
 
 for (const [id, answer, message] of badAnswers) {
-  await t.test(`${id}: fails, and no frame is sent or seen`, async (t) => {
+  await t.test(`6455-7.2.1-handshake-failure, ${id}: fails, and no frame is sent or seen`, async (t) => {
     const server = await rawServer(t, (peer, request) => {
       // The frame behind it would be a message.
       peer.write(Buffer.concat([Buffer.from(answer(request), 'latin1'), serverText('x')]))
@@ -307,19 +315,22 @@ await t.test('C10: headers without end', async (t) => {
   await server.peers[0]?.closed
 })
 
-await t.test('6455-4.4-same-version-no-loop: a 426 that lists 13 is asked once', async (t) => {
-  const server = await rawServer(t, (peer) => {
-    const versions = 'Sec-WebSocket-Version: 13, 8\r\nSec-WebSocket-Version: 7\r\n'
-    peer.write(`HTTP/1.1 426 Upgrade Required\r\n${versions}Content-Length: 0\r\n\r\n`)
-  })
-  const error = await failureOf(connect(server.url, { followRedirects: 20 }))
-  t.match(
-    error,
-    { status: 426, headers: { 'sec-websocket-version': '13, 8, 7' } },
-    '6455-4.3-version-server-list',
-  )
-  t.equal(server.peers.length, 1)
-})
+await t.test(
+  '6455-4.4-same-version-no-loop, 6455-4.4-client-may-retry: a 426 that lists 13 is asked once',
+  async (t) => {
+    const server = await rawServer(t, (peer) => {
+      const versions = 'Sec-WebSocket-Version: 13, 8\r\nSec-WebSocket-Version: 7\r\n'
+      peer.write(`HTTP/1.1 426 Upgrade Required\r\n${versions}Content-Length: 0\r\n\r\n`)
+    })
+    const error = await failureOf(connect(server.url, { followRedirects: 20 }))
+    t.match(
+      error,
+      { status: 426, headers: { 'sec-websocket-version': '13, 8, 7' } },
+      '6455-4.3-version-server-list, 6455-11.3.5-version-many-in-response',
+    )
+    t.equal(server.peers.length, 1)
+  },
+)
 
 await t.test('6455-4.1-connect-error-fails: nobody listens there', async (t) => {
   const server = await goodServer(t)

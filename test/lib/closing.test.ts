@@ -131,16 +131,19 @@ await t.test('a patient close has no deadline; a close behind it sets one', asyn
   t.equal(timers.pending, 1)
 })
 
-await t.test('7.1.7: a violation drops what is queued and sends its own Close', async (t) => {
-  const { socket, sender, closing } = begin('server')
-  sender.message('never sent', true)
-  const error = new Error('bad')
-  closing.dispatch('violation', { close: { code: 1002, reason: '' }, trigger: 'protocol-error', error })
-  await turns(2)
-  t.strictSame(socket.bytes, Buffer.from([0x88, 0x02, 0x03, 0xea]))
-  t.equal(closing.state, 'failing')
-  t.equal(closing.infoSoFar.error, error)
-})
+await t.test(
+  '7.1.7: a violation sends its own Close behind what the socket has taken, and FIN',
+  async (t) => {
+    const { socket, sender, closing } = begin('server')
+    sender.message('an answer', true)
+    const error = new Error('bad')
+    closing.dispatch('violation', { close: { code: 1002, reason: '' }, trigger: 'protocol-error', error })
+    await turns(2)
+    t.equal(socket.bytes.toString('latin1'), '\x81\x09an answer\x88\x02\x03\xea')
+    t.equal(closing.state, 'failing')
+    t.equal(closing.infoSoFar.error, error)
+  },
+)
 
 await t.test('2e-6: a Close that never left is not flushed', async (t) => {
   const { socket, closing, log, infos } = begin()

@@ -50,7 +50,7 @@ const instead = (...lines: string[]): RequestParts => ({
   lines,
 })
 
-await t.test('6455-4.2.2-accept-value: accept[]', async (t) => {
+await t.test('6455-4.2.2-accept-value, 6455-10.8-sha1: accept[]', async (t) => {
   for (const { key, accept } of vectors.accept) t.equal(acceptFor(key), accept, key)
   t.equal(acceptFor(sampleKey), sampleAccept, '6455-1.3-accept-from-raw-key')
 })
@@ -120,7 +120,7 @@ const requests: readonly (readonly [id: string, parts: RequestParts, status: num
   ...['013', '+13', '13.0', '13, 8', '256', '1e1', '', 'x'].map(
     (version) => ['6455-4.3-version-client', instead(`Sec-WebSocket-Version: ${version}`), 400] as const,
   ),
-  ['6455-4.2.1-protocol-optional', {}, 200],
+  ['6455-4.2.1-protocol-optional, 6455-4.2.1-extensions-optional', {}, 200],
   ...['', 'a b', 'a;b', 'a, a', ',', 'é', '"a"'].map(
     (list) => ['6455-4.2.1-protocol-malformed', { lines: [`Sec-WebSocket-Protocol: ${list}`] }, 400] as const,
   ),
@@ -349,6 +349,7 @@ const faults: readonly (readonly [
   ['6455-4.1-extension-not-requested', { 'Sec-WebSocket-Extensions': 'x-foo' }, /extension/],
   ['6455-4.1-extension-not-requested', { 'Sec-WebSocket-Extensions': 'permessage-deflate' }, /extension/],
   ['6455-4.1-extension-malformed', { 'Sec-WebSocket-Extensions': ';' }, /malformed/],
+  ['6455-11.3.2-extensions-once-in-response', { 'Sec-WebSocket-Extensions': ['a', 'a'] }, /extension/],
   ['6455-4.1-protocol-not-requested', { 'Sec-WebSocket-Protocol': 'other' }, /"other" was not offered/],
   ['6455-4.1-protocol-case-sensitive', { 'Sec-WebSocket-Protocol': 'Chat' }, /"Chat" was not offered/],
   ['6455-4.1-protocol-several', { 'Sec-WebSocket-Protocol': 'chat, b' }, /"chat, b" was not offered/],

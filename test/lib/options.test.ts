@@ -93,6 +93,8 @@ const wrongConnectOptions: readonly Wrong[] = [
   ['headers', { 'a b': 'c' }, 'TypeError'],
   ['headers', { a: 'b\r\nc: d' }, 'TypeError'],
   ['headers', { a: 5 }, 'TypeError'],
+  ['headers', { Host: ['a', 'b'] }, 'TypeError'],
+  ['headers', { origin: [] }, 'TypeError'],
   // 6455-4.1-own-headers-protected
   ...[
     'Connection',

@@ -713,3 +713,18 @@ await t.test('6455-5.5.1-no-data-after-close: what was dropped while it was comp
   await turns(2)
   t.strictSame(wire(), ['close 1002'])
 })
+
+await t.test(
+  '7.1.7: drop gives the socket what one turn has held together, as far as it takes it',
+  async (t) => {
+    const { sender, wire } = begin()
+    sender.cork()
+    sender.message('an answer', true)
+    sender.pong(Buffer.from('p'))
+    sender.drop()
+    sender.close(Buffer.from([0x03, 0xea]), () => {})
+    sender.uncork()
+    await turns()
+    t.strictSame(wire(), ['text "an answer"', 'pong 70', 'close 1002'])
+  },
+)

@@ -138,7 +138,7 @@ function versionRequest(version: string): string {
 }
 
 await t.test(
-  'P13: what is no good handshake gets an HTTP answer, and the next client is served',
+  'P13, 6455-10.7-http-status-on-bad-handshake: what is no good handshake gets an HTTP answer, and the next client is served',
   async (t) => {
     const { server, port, url } = await serve(t)
     for (const [id, request, status] of badRequests) {
@@ -343,6 +343,36 @@ await t.test('R3, 6455-4.2.2-abort-after-hangup: a client that leaves while veri
   await gone
   t.equal(opened, 0)
   await stillServes(t, url)
+})
+
+await t.test('6455-4.2.2-abort-after-hangup: a client that ends TCP while verify is pending', async (t) => {
+  for (const words of ['last words', '']) {
+    const asked = deferred<IncomingMessage>()
+    const admit = deferred<undefined>()
+    const { server, port } = await serve(t, {
+      verify(request) {
+        asked.resolve(request)
+        return admit.promise
+      },
+    })
+    const opened = nextConnection(server)
+    const peer = await rawClient(t, port)
+    peer.socket.end(
+      Buffer.concat([Buffer.from(upgradeRequest()), words === '' ? Buffer.alloc(0) : clientText(words)]),
+    )
+    const { socket } = await asked.promise
+    if (words === '') {
+      await until(() => socket.destroyed)
+      t.equal((await peer.rest()).length, 0)
+      t.equal(server.connections.size, 0)
+      continue
+    }
+    await turns(5)
+    admit.resolve(undefined)
+    const connection = await opened
+    t.equal(await connection.receive(), words)
+    t.match(await connection.closed, { code: 1006, trigger: 'peer-fin' })
+  }
 })
 
 await t.test('6455-7.2.2-server-abort: verify may hang up', async (t) => {

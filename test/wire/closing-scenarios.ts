@@ -788,7 +788,7 @@ const handlers: Scenario[] = [
     },
     story: failed('handler-error', 1011, 'sorry', ''),
     states: failing,
-    wire: ['close 1011'],
+    wire: ['pong 3f', 'close 1011'],
     end: 'fin',
     handlerErrors: ['sorry'],
   },
