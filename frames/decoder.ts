@@ -54,7 +54,7 @@ export class Decoder {
   #rsv1 = false
 
   /** A header that a chunk cut short. */
-  readonly #head = new Uint8Array(maxHeaderSize)
+  #head: Uint8Array | undefined
   #headSize = 0
   /** A control frame's payload that a chunk cut short. */
   #control: Buffer | undefined
@@ -157,10 +157,11 @@ export class Decoder {
       if (size > 0) return at + size
       if (size < 0) return at
     }
+    const head = (this.#head ??= new Uint8Array(maxHeaderSize))
     let next = at
     while (next < chunk.length) {
-      this.#head[this.#headSize++] = chunk[next++]!
-      const size = this.#parseHeader(this.#head, 0, this.#headSize)
+      head[this.#headSize++] = chunk[next++]!
+      const size = this.#parseHeader(head, 0, this.#headSize)
       if (size === 0) continue
       this.#headSize = 0
       break

@@ -30,12 +30,15 @@ class Wait<T> {
   }
 }
 
+/** What everybody has for whom nobody waits: most connections never need a map of their own. */
+const nobody = new Map<never, never>()
+
 /**
  * Those who wait for the same thing, in the order in which they came. An abort ends one wait and nothing else. That
  * nobody watches a promise never counts as an unhandled rejection.
  */
 export class Waits<T> {
-  readonly #waiting = new Map<Promise<T>, Wait<T>>()
+  #waiting: Map<Promise<T>, Wait<T>> = nobody
 
   /** A promise that waits from now on; rejected with the signal's reason when that is or gets aborted. */
   add(signal?: AbortSignal): Promise<T> {
@@ -43,7 +46,9 @@ export class Waits<T> {
       this.#waiting.delete(aborted.promise)
       aborted.reject(signal?.reason)
     })
-    if (signal?.aborted !== true) this.#waiting.set(wait.promise, wait)
+    if (signal?.aborted === true) return wait.promise
+    if (this.#waiting === nobody) this.#waiting = new Map()
+    this.#waiting.set(wait.promise, wait)
     return wait.promise
   }
 
