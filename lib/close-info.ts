@@ -65,7 +65,9 @@ export function describeClose(info: CloseInfo): string {
   const received = info.received === null ? 'received no Close' : `received ${describeFrame(info.received)}`
   const both = info.sent !== null && info.received !== null
   const frames = info.initiator === 'remote' ? [received, sent] : [sent, received]
-  const ending = info.wasClean ? 'clean' : `not clean: ${causes[info.trigger]}`
+  // Where both Close frames are there and it is not clean, ours never left.
+  const cause = both ? 'our Close did not leave in time' : causes[info.trigger]
+  const ending = info.wasClean ? 'clean' : `not clean: ${cause}`
   const error = info.error === undefined ? '' : ` (${info.error.message})`
   return `${frames.join(both ? '; then ' : '; ')}; ${ending}${error}`
 }

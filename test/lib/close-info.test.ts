@@ -59,6 +59,16 @@ t.test('a reason stays on its line', (t) => {
   t.end()
 })
 
+t.test('7.1.4: both Close frames are there and ours never left', (t) => {
+  const told: CloseInfo = { ...lost, initiator: 'remote', trigger: 'peer-close', sent: bye, received: bye }
+  const frame = '1000 "bye"'
+  t.equal(
+    describeClose(told),
+    `received ${frame}; then sent ${frame}; not clean: our Close did not leave in time`,
+  )
+  t.end()
+})
+
 t.test('every trigger has its words, unless the end was clean', (t) => {
   const causes: Record<CloseTrigger, string> = {
     'local-close': 'closed here',
