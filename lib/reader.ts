@@ -1,6 +1,6 @@
 /**
- * The one way into a connection: bytes from the socket become messages and control frames, in order. A message that
- * nobody takes is queued; when the queue is full, or on `pause`, reading stops, and the peer feels it.
+ * The one way into a connection: from the socket through decoder, receiver and inflation come messages and control
+ * frames, in order. A message that nobody takes is queued; when the queue is full, or on `pause`, reading stops, and the peer feels it.
  */
 import { Buffer } from 'node:buffer'
 import { Socket } from 'node:net'
@@ -83,7 +83,7 @@ export class Reader {
     return this.#decoder.unfinished
   }
 
-  /** Reading has stopped because nobody takes what comes. */
+  /** Reading has stopped: nobody takes what comes, or a message waits behind one that is being decompressed. */
   get held(): boolean {
     if (this.#stopped) return false
     return this.#inflation.behind || (!this.#discards && (this.#paused || this.#queue.full))

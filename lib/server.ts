@@ -280,7 +280,8 @@ export class WebSocketServer<Context = undefined>
       connectionsCheckingInterval: Math.min(requestCheckInterval, timeout),
     })
     http.on('request', (request, response) => this.#answer(request, response))
-    http.on('connect', (request, socket, head) => this.#route.upgrade(request, socket, head)) // Node would hang up; CONNECT is refused as any method but GET.
+    // Node would hang up without an answer; CONNECT is refused as any other method than GET.
+    http.on('connect', (request, socket, head) => this.#route.upgrade(request, socket, head))
     this.#bound = new Promise((resolve) => {
       http.on('listening', () => {
         resolve()
