@@ -4,13 +4,17 @@
  *
  * Nothing is buffered but a header or a control frame that a chunk cuts short: payloads are unmasked where they lie
  * and handed on as ranges of the chunk, because a view or an event object a frame would cost more than the parsing.
+ * Only long pieces, which the sink would have to copy, are unmasked on the way to their place.
  */
 import { Buffer } from 'node:buffer'
 import { finBit, maskBit, maxControlPayload, maxHeaderSize, rsv1Bit } from './header.ts'
-import { mask } from './mask.ts'
+import { mask, maskInto } from './mask.ts'
 import { type ControlOpcode, isControl, type MessageOpcode, Opcode } from './opcode.ts'
 import { Fact, verdictName, verdicts } from './rules.ts'
 import { type Violation, type ViolationName, violation } from './violation.ts'
+
+/** Pieces from so many bytes on are worth a place of their own. No control frame is as long. */
+const longPiece = 4096
 
 /** Where the decoder puts what it finds. A sink may call any method of the decoder; it must not throw. */
 export interface FrameSink {
@@ -19,6 +23,11 @@ export interface FrameSink {
    * frame. `rsv1` is that of the message's first frame.
    */
   data(opcode: MessageOpcode, chunk: Buffer, start: number, end: number, last: boolean, rsv1: boolean): void
+  /**
+   * Where a long piece of a message that is not all of it may be put, so that unmasking it copies it too: exactly
+   * `size` bytes, of which `data` tells next. `left` bytes of the frame are to follow. Undefined leaves it in its chunk.
+   */
+  room?(size: number, left: number): Buffer | undefined
   /** A whole control frame; at most 125 bytes. */
   control(opcode: ControlOpcode, payload: Buffer): void
   /** The peer broke a rule. Nothing follows. */
@@ -233,21 +242,31 @@ export class Decoder {
   /** Hands on as much of the payload as the chunk holds. Returns where it left off. */
   #readPayload(chunk: Buffer, at: number): number {
     const end = Math.min(chunk.length, at + this.#remaining)
-    this.#key = mask(chunk, at, end, this.#key)
-    this.#remaining -= end - at
-    if (isControl(this.#first & 0x0f)) {
-      this.#readControl(chunk, at, end)
-      return end
-    }
+    const size = end - at
+    this.#remaining -= size
     const frameEnds = this.#remaining === 0
     const last = frameEnds && (this.#first & finBit) !== 0
+    if (size >= longPiece && !(last && size === this.#messageSize)) {
+      const room = this.#sink.room?.(size, this.#remaining)
+      if (room !== undefined) {
+        this.#key = maskInto(chunk, at, end, room, 0, this.#key)
+        this.#piece(room, 0, size, frameEnds, last)
+        return end
+      }
+    }
+    this.#key = mask(chunk, at, end, this.#key)
+    if (isControl(this.#first & 0x0f)) this.#readControl(chunk, at, end)
+    else this.#piece(chunk, at, end, frameEnds, last)
+    return end
+  }
+
+  #piece(bytes: Buffer, start: number, end: number, frameEnds: boolean, last: boolean): void {
     if (frameEnds) this.#endFrame()
     if (last) {
       this.#insideMessage = false
       this.#messageSize = 0
     }
-    this.#sink.data(this.#message, chunk, at, end, last, this.#rsv1)
-    return end
+    this.#sink.data(this.#message, bytes, start, end, last, this.#rsv1)
   }
 
   #readControl(chunk: Buffer, at: number, end: number): void {

@@ -1,7 +1,7 @@
 /** Turns a frame into bytes: RFC 6455 section 5.2. */
 import { Buffer } from 'node:buffer'
 import { finBit, headerSize, maxControlPayload, rsv1Bit, writeHeader } from './header.ts'
-import { mask } from './mask.ts'
+import { mask, maskInto } from './mask.ts'
 import { isControl, Opcode } from './opcode.ts'
 
 export interface Frame {
@@ -58,8 +58,14 @@ export function writeFrame(
 ): number {
   const start = writeHeader(target, at, first, length, maskKey)
   const end = start + length
-  if (typeof payload === 'string') target.write(payload, start, length)
-  else target.set(payload, start)
-  if (maskKey !== undefined) mask(target, start, end, maskKey)
+  // Latin-1 is the quicker way to write a string that is all ASCII, and only such a one has as many bytes as characters.
+  if (typeof payload === 'string') {
+    target.write(payload, start, length, length === payload.length ? 'latin1' : 'utf8')
+    if (maskKey !== undefined) mask(target, start, end, maskKey)
+  } else if (maskKey === undefined) {
+    target.set(payload, start)
+  } else {
+    maskInto(payload, 0, length, target, start, maskKey)
+  }
   return end
 }

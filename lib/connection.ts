@@ -138,7 +138,8 @@ export class Connection
     this.#sender = new Sender(socket, {
       maskKeys: role === 'client' ? maskKeysFrom(random) : undefined, // 5.1
       compression: this.#outputCompression(),
-      highWaterMark: Math.min(highWaterMark, maxBufferedAmount), // Who waits for a drain is never at the cap.
+      highWaterMark,
+      maxBufferedAmount,
       onDrain: () => this.#drained(),
     })
     this.#reader = this.#newReader(role === 'client' ? 'server' : 'client')
@@ -190,9 +191,9 @@ export class Connection
    * `onBackpressure: 'drop'` dropped the message
    * @throws TypeError for data of another type
    */
-  send(data: Data, options: { readonly compress?: boolean } = {}): boolean {
+  send(data: Data, options?: { readonly compress?: boolean }): boolean {
     const payload = payloadOf(data)
-    return this.#admits() && this.#sender.message(payload, options.compress ?? true)
+    return this.#admits() && this.#sender.message(payload, options?.compress ?? true)
   }
 
   /**
@@ -340,15 +341,11 @@ export class Connection
 
   #newReader(from: Role): Reader {
     const { maxMessageSize, maxQueuedMessages } = this.#settings
-    const listening = (): boolean => this.listenerCount('message') > 0
     return new Reader(
       this.#socket,
       { from, maxMessageSize, maxQueuedMessages, deflate: direction(from, this.#init.deflate) },
       {
-        get listening() {
-          return listening()
-        },
-        deliver: (message) => this.#tell('message', message),
+        deliver: (message) => this.#deliver(message),
         control: (opcode, payload) => this.#control(opcode, payload),
         violation: (fault) => this.#violated(fault, 'protocol-error'),
         ended: () => this.#closing.dispatch('peer-fin'),
@@ -395,9 +392,9 @@ export class Connection
   /** Whether another message may be queued; applies `onBackpressure`. */
   #admits(): boolean {
     if (!sends[this.state]) return false
-    const { maxBufferedAmount, onBackpressure } = this.#settings
-    if (this.bufferedAmount <= maxBufferedAmount) return true
-    if (onBackpressure === 'terminate') this.#violated(violation('send-buffer-full'), 'limit', true)
+    if (!this.#sender.full) return true
+    if (this.#settings.onBackpressure === 'terminate')
+      this.#violated(violation('send-buffer-full'), 'limit', true)
     return false
   }
 
@@ -490,6 +487,16 @@ export class Connection
 
   #closedError(): ConnectionClosedError {
     return new ConnectionClosedError(this.#closing.infoSoFar)
+  }
+
+  /** As `#tell`, spelled out: `emit` is told of its one argument, and tells whether anybody listens. */
+  #deliver(message: Message): boolean {
+    try {
+      return this.emit('message', message)
+    } catch (error) {
+      this.#handlerFailed(error)
+      return true
+    }
   }
 
   /** Emits; what a listener throws ends the connection, not the process. */

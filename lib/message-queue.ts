@@ -38,6 +38,12 @@ export class MessageQueue {
     this.#bytes += sizeOf(kept)
   }
 
+  /** Puts back what was shifted. */
+  unshift(message: Message): void {
+    this.#messages.unshift(message)
+    this.#bytes += sizeOf(message)
+  }
+
   shift(): Message | undefined {
     const message = this.#messages.shift()
     if (message !== undefined) this.#bytes -= sizeOf(message)

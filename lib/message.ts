@@ -9,8 +9,8 @@ export type Message = string | Buffer
 /** Takes whole messages and control frames, in order. */
 export interface MessageSink {
   message(message: Message): void
-  /** A whole message, compressed, in pieces; `size` bytes in all. */
-  compressed(opcode: MessageOpcode, pieces: readonly Buffer[], size: number): void
+  /** A whole message, compressed, in pieces; `size` bytes in all. There where compression was agreed on. */
+  compressed?(opcode: MessageOpcode, pieces: readonly Buffer[], size: number): void
   control(opcode: ControlOpcode, payload: Buffer): void
   /** Called once; the caller stops the decoder. */
   violation(violation: Violation): void

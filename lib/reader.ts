@@ -10,7 +10,7 @@ import type { ControlOpcode } from '../frames/opcode.ts'
 import type { Violation } from '../frames/violation.ts'
 import { unfinishedMessages } from './budget.ts'
 import { Inflater } from './deflate/inflater.ts'
-import { Inflation } from './deflate/inflation.ts'
+import { Inflation, type InflationSink } from './deflate/inflation.ts'
 import type { Message } from './message.ts'
 import { MessageQueue } from './message-queue.ts'
 import { Receiver } from './receiver.ts'
@@ -25,21 +25,20 @@ export interface ReaderOptions {
 }
 
 export interface ReaderSink {
-  /** Somebody listens for messages. */
-  readonly listening: boolean
-  deliver(message: Message): void
+  /** Gives a message to whoever listens; false when nobody does. */
+  deliver(message: Message): boolean
   control(opcode: ControlOpcode, payload: Buffer): void
   violation(violation: Violation): void
   /** The peer has ended TCP, and all that it sent before has been read. */
   ended(): void
 }
 
-export class Reader {
+export class Reader implements InflationSink {
   readonly #socket: Duplex
   readonly #sink: ReaderSink
   readonly #decoder: Decoder
   readonly #receiver: Receiver
-  readonly #inflation: Inflation
+  readonly #inflation: Inflation | undefined
   readonly #queue: MessageQueue
   /** A chunk of a net or TLS socket belongs to its reader; a chunk of somebody's Duplex may not be written to. */
   readonly #ownsChunks: boolean
@@ -56,19 +55,11 @@ export class Reader {
     this.#ownsChunks = socket instanceof Socket
     this.#queue = new MessageQueue(options.maxQueuedMessages)
     const { from, maxMessageSize, deflate } = options
-    const { windowBits = 15, noContextTakeover = true } = deflate ?? {}
-    this.#inflation = new Inflation(
-      new Inflater(windowBits, noContextTakeover, maxMessageSize),
-      unfinishedMessages,
-      {
-        message: (message) => this.#receive(message),
-        control: (opcode, payload) => sink.control(opcode, payload),
-        violation: (fault) => sink.violation(fault),
-        fellBehind: () => this.#decoder.hold(),
-        caughtUp: () => this.#regulate(),
-      },
-    )
-    this.#receiver = new Receiver(this.#inflation, unfinishedMessages)
+    if (deflate !== undefined) {
+      const inflater = new Inflater(deflate.windowBits, deflate.noContextTakeover, maxMessageSize)
+      this.#inflation = new Inflation(inflater, unfinishedMessages, this)
+    }
+    this.#receiver = new Receiver(this.#inflation ?? this, unfinishedMessages)
     this.#decoder = new Decoder(this.#receiver, { from, maxMessageSize, rsv1Allowed: deflate !== undefined })
     unfinishedMessages.admit(maxMessageSize)
   }
@@ -86,7 +77,7 @@ export class Reader {
   /** Reading has stopped: nobody takes what comes, or a message waits behind one that is being decompressed. */
   get held(): boolean {
     if (this.#stopped) return false
-    return this.#inflation.behind || (!this.#discards && (this.#paused || this.#queue.full))
+    return this.#inflation?.behind === true || (!this.#discards && (this.#paused || this.#queue.full))
   }
 
   read(chunk: Buffer): void {
@@ -121,7 +112,7 @@ export class Reader {
     this.#stopped = true
     this.#decoder.stop()
     this.#receiver.clear()
-    this.#inflation.stop()
+    this.#inflation?.stop()
     this.#socket.resume()
     if (this.#finRead) process.nextTick(() => this.#tellEnd())
   }
@@ -152,24 +143,41 @@ export class Reader {
   deliverQueued(): void {
     if (this.#delivering) return
     this.#delivering = true
-    while (!this.#paused && this.#sink.listening) {
+    while (!this.#paused) {
       const message = this.#queue.shift()
       if (message === undefined) break
-      this.#sink.deliver(message)
+      if (this.#sink.deliver(message)) continue
+      this.#queue.unshift(message)
+      break
     }
     this.#delivering = false
     this.#regulate()
   }
 
-  #receive(message: Message): void {
+  // What the frames bring
+
+  message(message: Message): void {
     if (this.#queue.handOver(message)) return
-    if (!this.#paused && !this.#delivering && this.#queue.empty && this.#sink.listening) {
-      this.#sink.deliver(message)
-      return
-    }
+    if (!this.#paused && !this.#delivering && this.#queue.empty && this.#sink.deliver(message)) return
     if (this.#discards && this.#queue.full) return
     this.#queue.push(message)
     if (this.held) this.#decoder.hold()
+  }
+
+  control(opcode: ControlOpcode, payload: Buffer): void {
+    this.#sink.control(opcode, payload)
+  }
+
+  violation(fault: Violation): void {
+    this.#sink.violation(fault)
+  }
+
+  fellBehind(): void {
+    this.#decoder.hold()
+  }
+
+  caughtUp(): void {
+    this.#regulate()
   }
 
   /** Makes decoder and socket read, or not. */
@@ -187,7 +195,7 @@ export class Reader {
   }
 
   #tellEnd(): void {
-    if (!this.#finRead || this.#decoder.holding || (this.#inflation.busy && !this.#stopped)) return
+    if (!this.#finRead || this.#decoder.holding || (this.#inflation?.busy === true && !this.#stopped)) return
     this.#finRead = false
     this.#sink.ended()
   }

@@ -1,6 +1,6 @@
 /**
  * Puts messages together from the pieces that the decoder finds: RFC 6455 sections 5.4, 5.6 and 8.1. What it holds of
- * an unfinished message is at most 1 KiB and twice the message's size, however it is cut, and charged to a budget.
+ * an unfinished message is at most 1 KiB and four times what has come of it, however it is cut, and charged to a budget.
  */
 import { Buffer } from 'node:buffer'
 import type { FrameSink } from '../frames/decoder.ts'
@@ -15,6 +15,11 @@ const maxEmptyFragments = 1024
 /** Small pieces are copied together into blocks, the first and the largest of this many bytes. */
 const firstBlock = 1024
 const largestBlock = 64 * 1024
+/** Room is made for so many times what has come: the length that a peer announces is not trusted further. */
+const foresight = 4
+
+/** What everybody has who holds nothing. */
+const noParts: Buffer[] = []
 
 export class Receiver implements FrameSink {
   readonly #sink: MessageSink
@@ -24,12 +29,13 @@ export class Receiver implements FrameSink {
   #utf8: Utf8Checker | undefined
   #emptyFragments = 0
 
-  /** What has come of it: whole chunks, and blocks of small pieces. */
-  #parts: Buffer[] = []
+  /** What has come of it: blocks that are full, and the one that is being filled. */
+  #parts: Buffer[] = noParts
   #size = 0
   #block: Buffer | undefined
   #blockUsed = 0
-  #copied = 0
+  /** The part of the block that the decoder was told to put the next piece in. */
+  #room: Buffer | undefined
   #charged = 0
 
   constructor(sink: MessageSink, budget: Budget) {
@@ -37,9 +43,16 @@ export class Receiver implements FrameSink {
     this.#budget = budget
   }
 
+  /** A long piece of a message that must be joined anyway is unmasked right into its place. */
+  room(size: number, left: number): Buffer | undefined {
+    if (!this.#makeRoom(size, left)) return undefined
+    this.#room = this.#block!.subarray(this.#blockUsed, this.#blockUsed + size)
+    return this.#room
+  }
+
   data(opcode: MessageOpcode, chunk: Buffer, start: number, end: number, last: boolean, rsv1: boolean): void {
     if (last && !this.#unfinished) {
-      if (rsv1) this.#sink.compressed(opcode, [chunk.subarray(start, end)], end - start)
+      if (rsv1) this.#sink.compressed!(opcode, [chunk.subarray(start, end)], end - start)
       else this.#deliverWhole(opcode, chunk, start, end)
       return
     }
@@ -70,11 +83,11 @@ export class Receiver implements FrameSink {
   clear(): void {
     this.#budget.release(this.#charged)
     this.#charged = 0
-    this.#parts = []
+    this.#parts = noParts
     this.#size = 0
     this.#block = undefined
     this.#blockUsed = 0
-    this.#copied = 0
+    this.#room = undefined
     this.#utf8 = undefined
     this.#emptyFragments = 0
     this.#unfinished = false
@@ -92,52 +105,93 @@ export class Receiver implements FrameSink {
 
   #deliverJoined(opcode: MessageOpcode, rsv1: boolean): void {
     if (this.#utf8?.complete === false) return this.#fail(violation('bad-utf8'))
-    this.#sealBlock()
-    const parts = this.#parts
     const size = this.#size
+    if (rsv1) {
+      this.#sealBlock()
+      const parts = this.#parts
+      this.clear()
+      return this.#sink.compressed!(opcode, parts, size)
+    }
+    const whole = this.#whole()
     this.clear()
-    if (rsv1) return this.#sink.compressed(opcode, parts, size)
-    const whole = Buffer.concat(parts, size)
     this.#sink.message(opcode === Opcode.text ? whole.toString() : whole)
   }
 
-  /** Keeps a piece: where it is most of its chunk by reference, else as a copy, so that it does not pin the chunk. */
+  /** The message in one piece: the block itself where it is the only one and mostly full. */
+  #whole(): Buffer {
+    const block = this.#block
+    if (block !== undefined && this.#size === this.#blockUsed && 2 * this.#size >= block.length)
+      return block.subarray(0, this.#size)
+    this.#sealBlock()
+    return Buffer.concat(this.#parts, this.#size)
+  }
+
+  /** Keeps a piece, as a copy: a view would pin its whole chunk. */
   #keep(chunk: Buffer, start: number, end: number): boolean {
-    const size = end - start
-    this.#size += size
-    if (size >= firstBlock && 2 * size >= chunk.buffer.byteLength) {
-      if (!this.#charge(chunk.buffer.byteLength)) return false
-      this.#sealBlock()
-      this.#parts.push(chunk.subarray(start, end))
+    if (chunk === this.#room) {
+      this.#room = undefined
+      this.#use(end - start)
       return true
     }
     for (let at = start; at < end;) {
-      const block = this.#blockWithRoom(end - at)
-      if (block === undefined) return false
-      const copied = chunk.copy(block, this.#blockUsed, at, end)
-      this.#blockUsed += copied
-      this.#copied += copied
+      if (
+        this.#free === 0 &&
+        !this.#addBlock(Math.min(largestBlock, Math.max(firstBlock, end - at, this.#size)))
+      )
+        return false
+      const copied = chunk.copy(this.#block!, this.#blockUsed, at, end)
+      this.#use(copied)
       at += copied
     }
     return true
   }
 
-  /** Blocks double with what has been copied, so that none is longer than that or than the piece. */
-  #blockWithRoom(wanted: number): Buffer | undefined {
-    if (this.#block !== undefined && this.#blockUsed < this.#block.length) return this.#block
-    this.#sealBlock()
-    const length = Math.min(largestBlock, Math.max(firstBlock, wanted, this.#copied))
-    if (!this.#charge(length)) return undefined
-    this.#block = Buffer.allocUnsafeSlow(length)
-    return this.#block
+  get #free(): number {
+    return this.#block === undefined ? 0 : this.#block.length - this.#blockUsed
   }
 
-  /** What the block holds becomes a part; what it has left goes on being filled. */
-  #sealBlock(): void {
-    if (this.#block === undefined || this.#blockUsed === 0) return
-    this.#parts.push(this.#block.subarray(0, this.#blockUsed))
-    this.#block = this.#block.subarray(this.#blockUsed)
+  #use(size: number): void {
+    this.#blockUsed += size
+    this.#size += size
+  }
+
+  /** Room in one block for `size` bytes, and as far as foresight goes for the `left` bytes that are to follow. */
+  #makeRoom(size: number, left: number): boolean {
+    if (this.#free >= size) return true
+    const needed = this.#size + size
+    const capacity = Math.min(needed + left, foresight * needed)
+    // To copy the only block into a longer one costs less than to join blocks in the end, if it is done seldom.
+    if (this.#size === this.#blockUsed && capacity >= 2 * this.#size) return this.#growBlock(capacity)
+    return this.#addBlock(capacity - this.#size)
+  }
+
+  /** Behind the block that there is. */
+  #addBlock(length: number): boolean {
+    if (!this.#charge(length)) return false
+    this.#sealBlock()
+    this.#block = Buffer.allocUnsafeSlow(length)
     this.#blockUsed = 0
+    return true
+  }
+
+  /** In the place of the block that there is. */
+  #growBlock(length: number): boolean {
+    if (!this.#charge(length)) return false
+    const grown = Buffer.allocUnsafeSlow(length)
+    const block = this.#block
+    if (block !== undefined) {
+      block.copy(grown, 0, 0, this.#blockUsed)
+      this.#budget.release(block.length)
+      this.#charged -= block.length
+    }
+    this.#block = grown
+    return true
+  }
+
+  #sealBlock(): void {
+    if (this.#block === undefined) return
+    if (this.#parts === noParts) this.#parts = []
+    this.#parts.push(this.#block.subarray(0, this.#blockUsed))
   }
 
   #charge(bytes: number): boolean {

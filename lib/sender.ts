@@ -36,6 +36,10 @@ interface Block {
 /** Shared by all connections whose socket takes what they write at once. */
 const sharedBlock: Block = { bytes: Buffer.alloc(0), used: 0 }
 
+/** Those that have something to write at the end of this turn: one callback for all, or a broadcast makes thousands. */
+let scheduled: Sender[] = []
+let flushScheduled: () => void
+
 export interface SenderOptions {
   /** A client's keys; undefined for a server, which does not mask (section 5.1). */
   readonly maskKeys: MaskKeys | undefined
@@ -43,6 +47,8 @@ export interface SenderOptions {
   readonly compression: { readonly deflater: Deflater; readonly threshold: number } | undefined
   /** Bytes of output from which on the caller is asked to wait. */
   readonly highWaterMark: number
+  /** Bytes of output that are too much. */
+  readonly maxBufferedAmount: number
   /** Output has fallen below the mark after a caller was asked to wait. */
   readonly onDrain: () => void
 }
@@ -52,6 +58,7 @@ export class Sender {
   readonly #maskKeys: MaskKeys | undefined
   readonly #compression: SenderOptions['compression']
   readonly #highWaterMark: number
+  readonly #maxBufferedAmount: number
   readonly #onDrain: () => void
 
   /** Whole frames that the socket has not been given. */
@@ -78,6 +85,8 @@ export class Sender {
   #corked = false
   #scheduled = false
   #mustDrain = false
+  /** `bufferedAmount` is no more than this: it is not asked for at each message, only when this reaches a mark. */
+  #atMost = 0
   #onCloseFlushed: (() => void) | undefined
   #closeQueued = false
   #endQueued = false
@@ -86,7 +95,9 @@ export class Sender {
     this.#socket = socket
     this.#maskKeys = options.maskKeys
     this.#compression = options.compression
-    this.#highWaterMark = options.highWaterMark
+    // Who waits for a drain is never at the cap.
+    this.#highWaterMark = Math.min(options.highWaterMark, options.maxBufferedAmount)
+    this.#maxBufferedAmount = options.maxBufferedAmount
     this.#onDrain = options.onDrain
   }
 
@@ -100,6 +111,11 @@ export class Sender {
     return this.#outputBytes + this.#socket.writableLength
   }
 
+  /** More is buffered than the caller may let it come to. */
+  get full(): boolean {
+    return this.#reaches(this.#maxBufferedAmount + 1)
+  }
+
   /** A caller was told to wait, and the drain has not come. */
   get mustDrain(): boolean {
     return this.#mustDrain
@@ -108,9 +124,10 @@ export class Sender {
   /** Queues a message, a string as text, bytes as binary; false when the caller should wait for a drain. */
   message(payload: Uint8Array | string, compress: boolean): boolean {
     const opcode = opcodeOf(payload)
-    const deflater = compress ? this.#deflaterFor(payloadSize(payload)) : undefined
+    const size = payloadSize(payload)
+    const deflater = compress ? this.#deflaterFor(size) : undefined
     if (deflater !== undefined) return this.#compressed(opcode, bufferOf(payload), deflater)
-    if (this.#turn === undefined) return this.#append(finBit | opcode, payload)
+    if (this.#turn === undefined) return this.#append(finBit | opcode, payload, size)
     return this.#putBehind(encodeFrame({ opcode, payload, maskKey: this.#maskKeys?.next() }))
   }
 
@@ -139,19 +156,19 @@ export class Sender {
     payload: Uint8Array | string,
     fin: boolean,
   ): Promise<void> {
-    this.#append((fin ? finBit : 0) | opcode, payload)
+    this.#append((fin ? finBit : 0) | opcode, payload, payloadSize(payload))
     if (this.#bytesAhead < this.#highWaterMark) return Promise.resolve()
     return new Promise((resolve) => (this.#goOn = resolve))
   }
 
   /** Queues a Ping; it goes between the fragments of a streamed message. */
   ping(payload: Uint8Array): void {
-    this.#append(finBit | Opcode.ping, payload)
+    this.#append(finBit | Opcode.ping, payload, payload.length)
   }
 
   /** Answers a Ping; while the socket takes nothing, only the latest one (5.5.3). */
   pong(payload: Buffer): void {
-    if (!this.#socket.writableNeedDrain) this.#append(finBit | Opcode.pong, payload)
+    if (!this.#socket.writableNeedDrain) this.#append(finBit | Opcode.pong, payload, payload.length)
     else if (this.#pong === undefined || this.#pong.length !== payload.length)
       this.#pong = Buffer.from(payload)
     else payload.copy(this.#pong)
@@ -163,7 +180,7 @@ export class Sender {
    */
   close(payload: Buffer, onFlushed: () => void): void {
     const close = (): void => {
-      this.#append(finBit | Opcode.close, payload)
+      this.#append(finBit | Opcode.close, payload, payload.length)
       this.#closeQueued = true
       this.#onCloseFlushed = onFlushed
     }
@@ -242,7 +259,7 @@ export class Sender {
     const socket = this.#socket
     if (!this.#isOpen) return this.drop()
     if (!socket.writableNeedDrain) {
-      if (this.#pong !== undefined) this.#append(finBit | Opcode.pong, this.#pong)
+      if (this.#pong !== undefined) this.#append(finBit | Opcode.pong, this.#pong, this.#pong.length)
       this.#pong = undefined
       this.#write(socket)
       if (this.#output.length === 0) {
@@ -258,10 +275,14 @@ export class Sender {
   }
 
   #write(socket: Duplex): void {
-    this.#seal()
     const output = this.#output
+    if (output.length === 0) {
+      const frames = this.#takeOpen()
+      if (frames !== undefined) this.#hand(socket, frames, true)
+      return
+    }
+    this.#seal()
     const count = output.length
-    if (count === 0) return
     const single = count === 1 && Buffer.isBuffer(output[0])
     if (!single) socket.cork()
     let written = 0
@@ -297,6 +318,7 @@ export class Sender {
   }
 
   #drained(): void {
+    if (!this.#mustDrain && this.#goOn === undefined) return
     if (this.#bytesAhead < this.#highWaterMark) {
       this.#goOn?.()
       this.#goOn = undefined
@@ -306,16 +328,32 @@ export class Sender {
     this.#onDrain()
   }
 
-  #report(): boolean {
-    if (this.bufferedAmount < this.#highWaterMark) return true
+  /** So many bytes more are buffered; false when the caller should wait for a drain. */
+  #report(added: number): boolean {
+    this.#atMost += added
+    if (!this.#reaches(this.#highWaterMark)) return true
     this.#mustDrain = true
     return false
+  }
+
+  #reaches(mark: number): boolean {
+    if (this.#atMost < mark) return false
+    this.#atMost = this.bufferedAmount
+    return this.#atMost >= mark
   }
 
   #schedule(): void {
     if (this.#corked || this.#scheduled) return
     this.#scheduled = true
-    process.nextTick(() => this.#scheduled && this.flush())
+    if (scheduled.push(this) === 1) process.nextTick(flushScheduled)
+  }
+
+  static {
+    flushScheduled = () => {
+      const senders = scheduled
+      scheduled = []
+      for (const sender of senders) if (sender.#scheduled) sender.flush()
+    }
   }
 
   #deflaterFor(size: number): Deflater | undefined {
@@ -336,7 +374,8 @@ export class Sender {
 
   /** Where compressing gained nothing, the message goes as it is (RFC 7692 section 6). */
   #appendCompressed(opcode: MessageOpcode, message: Buffer, compressed: Buffer | undefined): boolean {
-    return this.#append(finBit | opcode | (compressed === undefined ? 0 : rsv1Bit), compressed ?? message)
+    const payload = compressed ?? message
+    return this.#append(finBit | opcode | (compressed === undefined ? 0 : rsv1Bit), payload, payload.length)
   }
 
   /** Does the work when it is its turn; false as for `message`. */
@@ -348,14 +387,14 @@ export class Sender {
         this.#compressingBytes -= size
         this.endTurn()
       })
-    return this.#report()
+    return this.#report(size)
   }
 
   #frame(bytes: Buffer): boolean {
     if (this.#turn !== undefined) return this.#putBehind(bytes)
     this.#push(bytes)
     this.#schedule()
-    return this.#report()
+    return this.#report(0)
   }
 
   #dropBehind(): void {
@@ -366,34 +405,33 @@ export class Sender {
   #putBehind(frame: Buffer): boolean {
     this.#behind.push(frame)
     this.#behindBytes += frame.length
-    return this.#report()
+    return this.#report(frame.length)
   }
 
   /** Frames a payload into the output; false as for `message`. Nothing goes behind a Close (5.5.1). */
-  #append(first: number, payload: Uint8Array | string): boolean {
+  #append(first: number, payload: Uint8Array | string, length: number): boolean {
     if (this.#closeQueued) return false
-    const length = payloadSize(payload)
     const maskKey = this.#maskKeys?.next()
+    const size = headerSize(length, maskKey !== undefined) + length
     if (length <= smallPayload) {
-      const size = headerSize(length, maskKey !== undefined) + length
       const block = this.#reserve(size)
       writeFrame(block.bytes, block.used, first, payload, length, maskKey)
       block.used += size
       this.#openEnd = block.used
       this.#outputBytes += size
     } else if (maskKey !== undefined || typeof payload === 'string') {
-      const bytes = Buffer.allocUnsafeSlow(headerSize(length, maskKey !== undefined) + length)
+      const bytes = Buffer.allocUnsafeSlow(size)
       writeFrame(bytes, 0, first, payload, length, maskKey)
       this.#push(bytes)
     } else {
-      const header = Buffer.allocUnsafe(headerSize(length, false))
+      const header = Buffer.allocUnsafe(size - length)
       writeHeader(header, 0, first, length, undefined)
       this.#seal()
       this.#output.push({ header, payload: Buffer.from(payload.buffer, payload.byteOffset, length) })
-      this.#outputBytes += header.length + length
+      this.#outputBytes += size
     }
     this.#schedule()
-    return this.#report()
+    return this.#report(size)
   }
 
   #push(bytes: Buffer): void {
@@ -401,6 +439,7 @@ export class Sender {
     this.#seal()
     this.#output.push(bytes)
     this.#outputBytes += bytes.length
+    this.#atMost += bytes.length
   }
 
   /** A block with room for `size` bytes at its end, and the open part going up to there. */
@@ -425,7 +464,13 @@ export class Sender {
   }
 
   #seal(): void {
-    if (this.#open !== undefined) this.#output.push(this.#open.subarray(this.#openStart, this.#openEnd))
+    const frames = this.#takeOpen()
+    if (frames !== undefined) this.#output.push(frames)
+  }
+
+  #takeOpen(): Buffer | undefined {
+    const frames = this.#open?.subarray(this.#openStart, this.#openEnd)
     this.#open = undefined
+    return frames
   }
 }

@@ -64,6 +64,7 @@ export class Waits<T> {
 
   /** Resolves whoever has waited longest; false when nobody waits. */
   resolveNext(value: T): boolean {
+    if (this.#waiting === nobody) return false
     for (const promise of this.#waiting.keys()) {
       this.resolve(promise, value)
       return true

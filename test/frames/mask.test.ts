@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Buffer } from 'node:buffer'
 import * as fc from 'fast-check'
-import { mask } from '../../frames/mask.ts'
+import { mask, maskInto } from '../../frames/mask.ts'
 import { testProperty } from './property.ts'
 
 const keys = [0, 1, 0x37fa213d, 0x80000001, 0xff000000, 0xffffffff, -2]
@@ -81,6 +81,35 @@ await t.test('6455-5.3-unmask: the key is carried over every cut in two', async 
   }
   t.same(wrong, [])
 })
+
+await t.test(
+  '6455-5.3-unmask: where SIMD begins and ends, at every alignment, in place and to another place',
+  async (t) => {
+    const lengths = [127, 128, 1023, 1024, 1025, 1087, 1088, 4096, 65_535, 65_536, 65_537, 131_071, 200_003]
+    const wrong: string[] = []
+    for (const key of [0, 0x37fa213d, -2]) {
+      for (const length of lengths) {
+        for (let alignment = 0; alignment < 4; alignment++) {
+          const source = place(length, alignment)
+          const before = Uint8Array.from(source)
+          const masked = plain(source.subarray(alignment, alignment + length), key)
+          const at = 7 - alignment
+          const target = place(length, 8)
+          const wanted = Uint8Array.from(target)
+          wanted.set(masked, at)
+          const next = maskInto(source, alignment, alignment + length, target, at, key)
+          if (Buffer.compare(source, before) !== 0) wrong.push(`source ${length}@${alignment}`)
+          if (Buffer.compare(target, wanted) !== 0) wrong.push(`target ${length}@${alignment}`)
+          before.set(masked, alignment)
+          if (mask(source, alignment, alignment + length, key) !== next)
+            wrong.push(`key ${length}@${alignment}`)
+          if (Buffer.compare(source, before) !== 0) wrong.push(`in place ${length}@${alignment}`)
+        }
+      }
+    }
+    t.same(wrong, [])
+  },
+)
 
 await testProperty(
   t,

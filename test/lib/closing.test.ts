@@ -17,6 +17,7 @@ function begin(role: Role = 'client', manualReply = false) {
     maskKeys: undefined,
     compression: undefined,
     highWaterMark: 1000,
+    maxBufferedAmount: 1_000_000,
     onDrain() {},
   })
   const log: string[] = []

@@ -27,9 +27,11 @@ function begin(options: { maxQueuedMessages?: number; listening?: boolean; maxMe
   const sink = {
     listening: options.listening ?? false,
     onMessage: (_message: Message): void => {},
-    deliver(message: Message): void {
+    deliver(message: Message): boolean {
+      if (!sink.listening) return false
       events.push(typeof message === 'string' ? message : message.toString('hex'))
       sink.onMessage(message)
+      return true
     },
     control: (opcode: number, payload: Buffer): void =>
       void events.push(`control ${opcode} ${payload.toString()}`),
@@ -321,7 +323,7 @@ await t.test(
     const reader = new Reader(
       accepted,
       { from: 'client', maxMessageSize: 100, maxQueuedMessages: 1, deflate: undefined },
-      { listening: true, deliver: (message) => got.push(message), control() {}, violation() {}, ended() {} },
+      { deliver: (message) => got.push(message) > 0, control() {}, violation() {}, ended() {} },
     )
     client.write(encodeFrame({ opcode: Opcode.binary, payload: 'yours', maskKey }))
     const [read] = (await once(accepted, 'data')) as [Buffer]

@@ -19,7 +19,11 @@ class Reception {
   readonly controls: string[] = []
   readonly violations: string[] = []
 
-  constructor({ limit = 64 * mebibyte, maxMessageSize = 16 * mebibyte } = {}) {
+  constructor({
+    from = 'server',
+    limit = 64 * mebibyte,
+    maxMessageSize = 16 * mebibyte,
+  }: { from?: 'client' | 'server'; limit?: number; maxMessageSize?: number } = {}) {
     this.budget = new Budget(limit)
     this.receiver = new Receiver(
       {
@@ -34,7 +38,7 @@ class Reception {
       },
       this.budget,
     )
-    this.decoder = new Decoder(this.receiver, { from: 'server', maxMessageSize, rsv1Allowed: true })
+    this.decoder = new Decoder(this.receiver, { from, maxMessageSize, rsv1Allowed: true })
   }
 
   push(...chunks: Uint8Array[]): this {
@@ -45,6 +49,12 @@ class Reception {
       this.decoder.push(own)
     }
     return this
+  }
+
+  /** In two chunks. */
+  halves(bytes: Uint8Array): this {
+    const half = bytes.length >> 1
+    return this.push(bytes.subarray(0, half), bytes.subarray(half))
   }
 
   frame(opcode: Opcode, payload: Uint8Array | string, fin: boolean, rsv1 = false): this {
@@ -191,27 +201,90 @@ await t.test(
   },
 )
 
-await t.test('D4: a large piece is kept where it is, a small one does not pin its chunk', async (t) => {
+await t.test('D4: nothing of a chunk is kept but a copy, in blocks that grow with the message', async (t) => {
   const reception = new Reception()
-  reception.piece(binary, 40_000, 65_536)
-  t.equal(reception.budget.used, 65_536, 'by reference: the chunk is what it costs')
   reception.piece(binary, 1, 65_536)
-  t.equal(reception.budget.used, 65_536 + 1024, 'copied into a block')
-  reception.piece(binary, 40_000, 65_536)
-  reception.piece(binary, 1, 65_536)
-  t.equal(reception.budget.used, 2 * 65_536 + 1024, 'the block goes on behind a large piece')
-  reception.piece(binary, 2, 2, true)
-  const expected = [
-    Buffer.alloc(40_000, 40_000),
-    Buffer.alloc(1, 1),
-    Buffer.alloc(40_000, 40_000),
-    Buffer.of(1, 2, 2),
-  ]
-  t.ok(Buffer.concat(expected).equals(Buffer.from(reception.messages[0] ?? '')))
-  // Small memory of its own is not worth a reference.
-  reception.piece(binary, 1023, 1023)
   t.equal(reception.budget.used, 1024)
+  reception.piece(binary, 40_000, 65_536)
+  t.equal(reception.budget.used, 1024 + 40_001 - 1024, 'the first block is filled before the second')
+  reception.piece(binary, 1, 65_536)
+  t.equal(reception.budget.used, 40_001 + 40_001)
+  reception.piece(binary, 2, 2, true)
+  const expected = [Buffer.of(1), Buffer.alloc(40_000, 40_000), Buffer.of(1, 2, 2)]
+  t.ok(Buffer.concat(expected).equals(Buffer.from(reception.messages[0] ?? '')))
 })
+
+await t.test('10.4: room is made for four times what has come, however much is announced', async (t) => {
+  const mebibytes = Buffer.alloc(2 * mebibyte, 'farewell, ')
+  const frame = encodeFrame({ opcode: binary, payload: mebibytes, maskKey: 0x01020304 })
+  const reception = new Reception({ from: 'client' })
+  let most = 0
+  for (let at = 0; at < frame.length; at += 65_536) {
+    reception.push(frame.subarray(at, at + 65_536))
+    const ratio = reception.budget.used / Math.min(at + 65_536, mebibytes.length)
+    most = Math.max(most, ratio)
+  }
+  t.ok(most > 3 && most <= 4.01, `at most ${most} times`)
+  t.ok(mebibytes.equals(Buffer.from(reception.messages[0] ?? '')))
+  t.equal(reception.budget.used, 0)
+})
+
+await t.test(
+  '5.4: a message of long and short fragments, masked or not, comes out as it went in',
+  async (t) => {
+    for (const from of ['client', 'server'] as const) {
+      for (const sizes of [
+        [70_000, 70_000, 70_000],
+        [1, 70_000, 3, 5000, 5000, 70_000],
+        [5000, 1, 4096, 4095],
+        [200_000, 10, 300_000],
+      ]) {
+        const reception = new Reception({ from })
+        const fragments = sizes.map((size, n) => Buffer.alloc(size, `fragment ${n} `))
+        const frames = fragments.map((payload, n) =>
+          encodeFrame({
+            opcode: n === 0 ? binary : continuation,
+            payload,
+            fin: n === sizes.length - 1,
+            maskKey: from === 'client' ? 0x0a0b0c0d + n : undefined,
+          }),
+        )
+        const bytes = Buffer.concat(frames)
+        for (let at = 0; at < bytes.length; at += 65_536) reception.push(bytes.subarray(at, at + 65_536))
+        const title = `${sizes.join(' + ')} from the ${from}`
+        t.ok(Buffer.concat(fragments).equals(Buffer.from(reception.messages[0] ?? '')), title)
+        t.equal(reception.budget.used, 0)
+      }
+    }
+  },
+)
+
+await t.test('8.1: a long text is checked as it comes, in its place', async (t) => {
+  const payload = Buffer.from('fare well '.repeat(20_000))
+  const good = new Reception({ from: 'client' })
+  good.halves(encodeFrame({ opcode: text, payload, maskKey: 0x01020304 }))
+  t.equal(good.messages[0], payload.toString())
+  payload[1] = 0xff
+  const bad = new Reception({ from: 'client' })
+  bad.push(encodeFrame({ opcode: text, payload, maskKey: 0x01020304 }).subarray(0, 100_000))
+  t.strictSame(bad.violations, ['1007 bad-utf8'])
+  t.equal(bad.budget.used, 0)
+})
+
+await t.test(
+  'Z9, D4: a long frame for which there is no budget is 1013, and what it had is given back',
+  async (t) => {
+    const payload = Buffer.alloc(300_000)
+    const reception = new Reception({ from: 'client', limit: 280_000 })
+    const frame = encodeFrame({ opcode: binary, payload, maskKey: 0x01020304 })
+    reception.push(frame.subarray(0, 65_536))
+    t.strictSame(reception.violations, [])
+    reception.push(frame.subarray(65_536, 131_072), frame.subarray(131_072, 196_608))
+    reception.push(frame.subarray(196_608, 262_144), frame.subarray(262_144))
+    t.strictSame(reception.violations, ['1013 process-budget'])
+    t.equal(reception.budget.used, 0)
+  },
+)
 
 await t.test('D4: however a message is cut, it holds twice its size and 1 KiB at most', async (t) => {
   let seed = 1

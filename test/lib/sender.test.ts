@@ -16,6 +16,7 @@ const mebibyte = 1024 * 1024
 interface Options {
   readonly client?: boolean
   readonly highWaterMark?: number
+  readonly maxBufferedAmount?: number
   readonly socketMark?: number
   readonly stalled?: boolean
   /** Compress from that many bytes on. */
@@ -29,6 +30,7 @@ const newDeflater = (): Deflater =>
 function begin({
   client = false,
   highWaterMark = mebibyte,
+  maxBufferedAmount = 64 * mebibyte,
   socketMark = 16_384,
   stalled = false,
   threshold,
@@ -42,6 +44,7 @@ function begin({
     maskKeys: client ? new MaskKeys((bytes) => fillWords(bytes, () => word++)) : undefined,
     compression: threshold === undefined ? undefined : { deflater: newDeflater(), threshold },
     highWaterMark,
+    maxBufferedAmount,
     onDrain: () => drains.push(sender.bufferedAmount),
   })
   socket.on('drain', () => sender.flush())
@@ -728,3 +731,38 @@ await t.test(
     t.strictSame(wire(), ['text "an answer"', 'pong 70', 'close 1002'])
   },
 )
+
+await t.test('S1: full is what is above maxBufferedAmount, and a drain empties it', async (t) => {
+  const { socket, sender } = begin({
+    stalled: true,
+    highWaterMark: 100,
+    maxBufferedAmount: 200,
+    socketMark: 10,
+  })
+  sender.message('x'.repeat(96), true)
+  t.notOk(sender.full)
+  sender.message('x'.repeat(98), true)
+  t.equal(sender.bufferedAmount, 198)
+  t.notOk(sender.full)
+  sender.message('', true)
+  t.equal(sender.bufferedAmount, 200)
+  t.notOk(sender.full, 'the cap itself is allowed')
+  sender.message('', true)
+  t.ok(sender.full)
+  socket.unstall()
+  await turns()
+  t.equal(sender.bufferedAmount, 0)
+  t.notOk(sender.full)
+})
+
+await t.test('6.1: text is written as UTF-8, all ASCII or not', async (t) => {
+  for (const text of ['', 'ascii', 'é', 'a€b', '😀', '\ud800', 'x'.repeat(5000), 'ü'.repeat(5000)]) {
+    const { socket, sender } = begin()
+    sender.message(text, true)
+    sender.flush()
+    t.ok(
+      socket.bytes.subarray(-Buffer.byteLength(text) || Infinity).equals(Buffer.from(text)),
+      text.slice(0, 10),
+    )
+  }
+})

@@ -6,6 +6,7 @@
 const frames = [
   'opcode',
   'close-code',
+  'simd',
   'mask',
   'utf8',
   'violation',
