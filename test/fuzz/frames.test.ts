@@ -3,17 +3,24 @@ import t from 'tap'
 import { Buffer } from 'node:buffer'
 import { fuzz } from './command.ts'
 import { parseHex, readCorpus } from './corpus.ts'
+import { decoderTarget } from './decoder.ts'
 import { conversation, frameTargets, play, type Play } from './frames.ts'
 import { Random } from './random.ts'
 import { reference } from './reference.ts'
-import { makeInput, problemOf, type Target, tryInput } from './target.ts'
+import { failureOf, makeInput, problemOf, type Target } from './target.ts'
 
 const seed = 20_260_101
+const failures = t.testdir()
 
 /** Runs a command line of the fuzzer in this process. */
-function run(targets: Target[], ...args: string[]): { status: number; said: string } {
+async function run(targets: Target[], ...args: string[]): Promise<{ status: number; said: string }> {
   const lines: string[] = []
-  const status = fuzz(args, targets, (line) => lines.push(line))
+  const status = await fuzz(args, {
+    program: 'fuzz',
+    targets,
+    failures,
+    say: (line) => lines.push(line),
+  })
   return { status, said: lines.join('\n') }
 }
 
@@ -25,13 +32,21 @@ const watched = frameTargets((chunks, options, mode) => {
   return result
 })
 
-const runs = { bytes: 3000, valid: 800, mutated: 2000, cuts: 250, 'round-trip': 500 }
+const runs = { decoder: 10_000, bytes: 3000, valid: 800, mutated: 2000, cuts: 250, 'round-trip': 500 }
 
 for (const [name, cases] of Object.entries(runs)) {
   await t.test(
     `6455-6.2-stream-parsing: ${cases} inputs of the target ${name}, and the corpus`,
     async (t) => {
-      const { status, said } = run(watched, '--seed', `${seed}`, '--cases', `${cases}`, '--target', name)
+      const { status, said } = await run(
+        [decoderTarget, ...watched],
+        '--seed',
+        `${seed}`,
+        '--cases',
+        `${cases}`,
+        '--target',
+        name,
+      )
       t.equal(status, 0, said)
     },
   )
@@ -144,16 +159,15 @@ const planted: [bug: string, targets: string[], broken: Play][] = [
 for (const [bug, names, broken] of planted) {
   await t.test(`a decoder that ${bug} is found out`, async (t) => {
     for (const target of frameTargets(broken).filter((target) => names.includes(target.name))) {
-      const corpus = readCorpus().map((entry) => entry.bytes)
+      const corpus = readCorpus(target.corpus).map((entry) => entry.bytes)
       let index = 0
       while (index < 1000 && problemOf(target, makeInput(target, seed, index, corpus)) === undefined) index++
       t.ok(index < 1000, `${target.name} finds it at case ${index}`)
-      const failure = tryInput(target, makeInput(target, seed, index, corpus))
+      const failure = await failureOf(target, makeInput(target, seed, index, corpus), 'found')
       t.ok(
-        failure !== undefined && failure.shrunk.length < failure.input.length / 2,
-        `and shrinks ${failure?.input.length} bytes to ${failure?.shrunk.length}`,
+        failure.shrunk.length <= failure.input.length / 2,
+        `and shrinks ${failure.input.length} bytes to ${failure.shrunk.length}`,
       )
-      if (failure === undefined) continue
       t.type(problemOf(target, failure.shrunk), 'string', 'to something that fails as well')
       const sound = frameTargets().find(({ name }) => name === target.name)
       t.equal(sound && problemOf(sound, failure.shrunk), undefined, 'and that the real decoder passes')
@@ -164,16 +178,16 @@ for (const [bug, names, broken] of planted) {
 await t.test('a failure is reported with commands that show it again', async (t) => {
   const [, , broken] = planted[0]!
   const targets = frameTargets(broken)
-  const { status, said } = run(targets, '--cases', '1000', '--seed', '7', '--target', 'valid')
+  const { status, said } = await run(targets, '--cases', '1000', '--seed', '7', '--target', 'valid')
   t.equal(status, 1)
   t.match(said, /FAILED valid: cut into/)
   for (const way of ['replay', 'shrunk one']) {
-    const command = new RegExp(`^${way}: +node .build/test/fuzz/run.js (.*)$`, 'm').exec(said)?.[1]
+    const command = new RegExp(`^${way}: +fuzz (.*)$`, 'm').exec(said)?.[1]
     t.type(command, 'string', said)
-    const again = run(targets, ...(command ?? '').replace(/ #.*/, '').split(' '))
+    const again = await run(targets, ...(command ?? '').split(' '))
     t.equal(again.status, 1, `${way}: ${command}`)
     t.equal(
-      run(frameTargets(), ...(command ?? '').replace(/ #.*/, '').split(' ')).status,
+      (await run(frameTargets(), ...(command ?? '').split(' '))).status,
       0,
       'and that pass without the bug',
     )
@@ -199,10 +213,10 @@ await t.test('a command line that makes no sense is refused', async (t) => {
     '--add x',
     '--nonsense',
   ]) {
-    t.equal(run(targets, ...args.split(' ')).status, 2, args)
+    t.equal((await run(targets, ...args.split(' '))).status, 2, args)
   }
-  t.equal(run(targets, '--hex', '0000', '--add', 'No/Name').status, 2)
-  t.match(run(targets, '--help'), { status: 0, said: /--seconds/ })
+  t.equal((await run(targets, '--hex', '0000', '--add', 'No/Name')).status, 2)
+  t.match(await run(targets, '--help'), { status: 0, said: /--time/ })
 })
 
 await t.test('hex may hold white space and comments', async (t) => {

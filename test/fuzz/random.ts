@@ -5,8 +5,12 @@ export class Random {
   /** What the numbers depend on: any numbers and words. */
   constructor(...seeds: (number | string)[]) {
     this.#state = 0
-    for (const character of seeds.join('/')) {
-      this.#state = Math.imul(this.#state ^ character.charCodeAt(0), 0x01000193) + 0x9e3779b9
+    for (const seed of seeds) {
+      if (typeof seed === 'number') {
+        this.#mix(seed)
+        continue
+      }
+      for (let at = 0; at < seed.length; at++) this.#mix(seed.charCodeAt(at))
     }
   }
 
@@ -29,10 +33,16 @@ export class Random {
   }
 
   bytes(length: number): Uint8Array {
-    return Uint8Array.from({ length }, () => this.next() & 0xff)
+    const bytes = new Uint8Array(length)
+    for (let at = 0; at < length; at++) bytes[at] = this.next()
+    return bytes
   }
 
   pick<Item>(items: readonly [Item, ...Item[]]): Item {
     return items[this.below(items.length)] ?? items[0]
+  }
+
+  #mix(seed: number): void {
+    this.#state = (Math.imul(this.#state ^ seed, 0x01000193) + 0x9e3779b9) | 0
   }
 }

@@ -1,16 +1,18 @@
 /**
- * What a fuzzer runs: targets that take any bytes, and the loop, the shrinking and the report around them. An input
- * is nothing but bytes, so that all targets share one corpus, one way to shrink and one way to replay.
+ * What a fuzzer runs: targets that take any bytes, and the shrinking and the report around them. An input is nothing
+ * but bytes, so that all targets share one way to keep, to shrink and to replay them.
  */
 import { Buffer } from 'node:buffer'
 import { Random } from './random.ts'
 
 export interface Target {
   readonly name: string
+  /** The folder of the corpus with inputs for it; targets that read bytes alike share one. */
+  readonly corpus: string
   /** A new input; the same for the same numbers and the same corpus. */
   generate(random: Random, corpus: readonly Uint8Array[]): Uint8Array
   /** What is wrong with what the input led to; undefined when all is well. */
-  check(input: Uint8Array): string | undefined
+  check(input: Uint8Array): string | undefined | Promise<string | undefined>
 }
 
 export interface Failure {
@@ -22,6 +24,9 @@ export interface Failure {
   readonly shrunkProblem: string
 }
 
+/** How long a failure may be shrunk, in ms. */
+const shrinkTime = 10_000
+
 /** The input number `index` of a target. */
 export function makeInput(
   target: Target,
@@ -32,32 +37,36 @@ export function makeInput(
   return target.generate(new Random(seed, target.name, index), corpus)
 }
 
-/** Checks one input; what is thrown is a problem too. */
-export function problemOf(target: Target, input: Uint8Array): string | undefined {
+/** Checks one input; what is thrown is a problem too. A promise only where the target needs one, for the sake of speed. */
+export function problemOf(
+  target: Target,
+  input: Uint8Array,
+): string | undefined | Promise<string | undefined> {
   try {
-    return target.check(Uint8Array.from(input))
+    const problem = target.check(input)
+    return problem instanceof Promise ? problem.catch(told) : problem
   } catch (error) {
-    return error instanceof Error ? (error.stack ?? error.message) : String(error)
+    return told(error)
   }
 }
 
-/** Checks one input and, where it fails, shrinks it. */
-export function tryInput(target: Target, input: Uint8Array): Failure | undefined {
-  const problem = problemOf(target, input)
-  if (problem === undefined) return undefined
-  const shrunk = shrink(target, input)
-  return { target, problem, input, shrunk, shrunkProblem: problemOf(target, shrunk) ?? problem }
+/** Shrinks an input that fails. */
+export async function failureOf(target: Target, input: Uint8Array, problem: string): Promise<Failure> {
+  const shrunk = await shrink(target, input)
+  return { target, problem, input, shrunk, shrunkProblem: (await problemOf(target, shrunk)) ?? problem }
 }
 
 /**
  * Takes out chunks, large ones first, for as long as the input goes on failing, and again for as long as that gets
  * anywhere; from a short input chunks of every size, because a frame must go as a whole. Then sets bytes to 0.
  */
-export function shrink(target: Target, input: Uint8Array): Uint8Array {
+async function shrink(target: Target, input: Uint8Array): Promise<Uint8Array> {
   let best = input
   let tries = 6000
-  const take = (candidate: Uint8Array): boolean => {
-    if (tries-- <= 0 || problemOf(target, candidate) === undefined) return false
+  const end = performance.now() + shrinkTime
+  const take = async (candidate: Uint8Array): Promise<boolean> => {
+    if (tries-- <= 0 || performance.now() > end || (await problemOf(target, candidate)) === undefined)
+      return false
     best = candidate
     return true
   }
@@ -68,27 +77,16 @@ export function shrink(target: Target, input: Uint8Array): Uint8Array {
     for (let size = best.length >> 1; size > 0; size = everySize && size <= 32 ? size - 1 : size >> 1) {
       const step = everySize ? 1 : Math.ceil(size / 2)
       for (let at = 0; at + size <= best.length;) {
-        if (!take(Buffer.concat([best.subarray(0, at), best.subarray(at + size)]))) at += step
+        if (!(await take(Buffer.concat([best.subarray(0, at), best.subarray(at + size)])))) at += step
       }
     }
   } while (best.length < before && tries > 0)
   for (let at = 0; at < best.length; at++) {
-    if (best[at] !== 0) take(best.map((byte, index) => (index === at ? 0 : byte)))
+    if (best[at] !== 0) await take(best.map((byte, index) => (index === at ? 0 : byte)))
   }
   return best
 }
 
-/** The report of a failure, with the commands that show it again. */
-export function describe({ target, problem, input, shrunk, shrunkProblem }: Failure, replay: string): string {
-  const run = 'node .build/test/fuzz/run.js'
-  const hex = Buffer.from(shrunk).toString('hex')
-  return [
-    `FAILED ${target.name}: ${problem}`,
-    `input, ${input.length} bytes: ${Buffer.from(input).toString('hex')}`,
-    `shrunk to ${shrunk.length} bytes: ${hex}`,
-    `  which says: ${shrunkProblem}`,
-    `replay:     ${run} ${replay}`,
-    `shrunk one: ${run} --target ${target.name} --hex ${hex}`,
-    `keep it:    ${run} --add NAME --hex ${hex}`,
-  ].join('\n')
+function told(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
