@@ -13,7 +13,7 @@ export interface Fuzzer {
   readonly targets: readonly Target[]
   /** Where inputs that fail are written. */
   readonly failures: string
-  say(line: string): void
+  readonly say: (line: string) => void
 }
 
 const help = `after npm run compile; npm run fuzz does both
