@@ -114,7 +114,7 @@ export class Receiver implements FrameSink {
     }
     const whole = this.#whole()
     this.clear()
-    this.#sink.message(opcode === Opcode.text ? whole.toString() : whole)
+    this.#deliverWhole(opcode, whole, 0, size)
   }
 
   /** The message in one piece: the block itself where it is the only one and mostly full. */

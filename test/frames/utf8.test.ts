@@ -134,6 +134,19 @@ await t.test('3629-4-noncharacters-valid: all 1,112,064 characters', async (t) =
   t.equal(wrong, 0)
 })
 
+await t.test('6455-5.6-text-utf8: long texts, all ASCII, nearly, and not valid', async (t) => {
+  for (const length of [4095, 4096, 4097, 70_000]) {
+    for (const end of ['', 'é', '\uFFFD', '😀', '\u007F', '\u0080']) {
+      const text = 'a'.repeat(length - Buffer.byteLength(end)) + end
+      const bytes = Buffer.from(`é${text}é`)
+      const label = `${length} ${JSON.stringify(end)}`
+      t.equal(decodeUtf8(bytes, 2, bytes.length - 2), text, label)
+      bytes[bytes.length - 3] = 0xff
+      t.equal(decodeUtf8(bytes, 2, bytes.length - 2), undefined, `${label} and a bad byte`)
+    }
+  }
+})
+
 await t.test('3629-3-no-surrogates: all 2,048 surrogates', async (t) => {
   let wrong = 0
   for (let code = 0xd800; code < 0xe000; code++) {
