@@ -1,7 +1,7 @@
 /**
  * XOR with SIMD, 64 bytes a round: the one thing that JavaScript cannot do at the speed of memory. A few lines of
- * WebAssembly, assembled by hand, work on a memory of their own; with the copies in and out they take half the time
- * of the loop over an Int32Array from 1 KiB on.
+ * WebAssembly, assembled by hand, work on a memory of their own; with the copies in and out they take less time than
+ * the loop over an Int32Array from 1 KiB on, and half of it from 4 KiB on.
  */
 
 const i32 = 0x7f

@@ -1,16 +1,11 @@
 /** UTF-8 as RFC 3629 section 4 has it: no overlong form, no surrogate, nothing above U+10FFFF. */
-import { type Buffer, isAscii, isUtf8 } from 'node:buffer'
-
-/** From this many bytes on it pays to look whether a text is all ASCII, which is read in half the time. */
-const longText = 4096
+import { type Buffer, isUtf8 } from 'node:buffer'
 
 /**
  * Decodes bytes `start` to `end`, or returns undefined when they are not valid UTF-8. A byte order mark is data and
  * stays (RFC 3629 section 6).
  */
 export function decodeUtf8(bytes: Buffer, start: number, end: number): string | undefined {
-  if (end - start >= longText && isAscii(bytes.subarray(start, end)))
-    return bytes.toString('latin1', start, end)
   const text = bytes.toString('utf8', start, end)
   // Node puts U+FFFD in the place of bad bytes, so only a text that holds one can have come from bad bytes.
   if (text.includes('\uFFFD') && !isUtf8(bytes.subarray(start, end))) return undefined

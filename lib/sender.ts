@@ -12,6 +12,7 @@ import { encodeFrame, payloadSize, writeFrame } from '../frames/encoder.ts'
 import { finBit, headerSize, rsv1Bit, writeHeader } from '../frames/header.ts'
 import { type MessageOpcode, Opcode } from '../frames/opcode.ts'
 import type { Deflater } from './deflate/deflater.ts'
+import { asError } from './errors.ts'
 import type { MaskKeys } from './mask-keys.ts'
 import { bufferOf, opcodeOf } from './payload.ts'
 import type { PreparedMessage } from './prepared-message.ts'
@@ -85,7 +86,10 @@ export class Sender {
   #corked = false
   #scheduled = false
   #mustDrain = false
-  /** `bufferedAmount` is no more than this: it is not asked for at each message, only when this reaches a mark. */
+  /**
+   * `bufferedAmount` is no more than this, which grows with each part of it and is set right only when it reaches a
+   * mark: to ask the socket at each message would cost more.
+   */
   #atMost = 0
   #onCloseFlushed: (() => void) | undefined
   #closeQueued = false
@@ -274,7 +278,16 @@ export class Sender {
     return !this.#socket.destroyed && !this.#socket.writableEnded
   }
 
+  /** Somebody's Duplex may throw: that is the end of this connection, not of those that are flushed behind it. */
   #write(socket: Duplex): void {
+    try {
+      this.#writeOutput(socket)
+    } catch (error) {
+      socket.destroy(asError(error))
+    }
+  }
+
+  #writeOutput(socket: Duplex): void {
     const output = this.#output
     if (output.length === 0) {
       const frames = this.#takeOpen()
@@ -328,9 +341,7 @@ export class Sender {
     this.#onDrain()
   }
 
-  /** So many bytes more are buffered; false when the caller should wait for a drain. */
-  #report(added: number): boolean {
-    this.#atMost += added
+  #report(): boolean {
     if (!this.#reaches(this.#highWaterMark)) return true
     this.#mustDrain = true
     return false
@@ -381,20 +392,21 @@ export class Sender {
   /** Does the work when it is its turn; false as for `message`. */
   #inTurn(size: number, work: () => Promise<void>): boolean {
     this.#compressingBytes += size
+    this.#atMost += size
     void this.beginTurn('compression')
       .then(work)
       .finally(() => {
         this.#compressingBytes -= size
         this.endTurn()
       })
-    return this.#report(size)
+    return this.#report()
   }
 
   #frame(bytes: Buffer): boolean {
     if (this.#turn !== undefined) return this.#putBehind(bytes)
     this.#push(bytes)
     this.#schedule()
-    return this.#report(0)
+    return this.#report()
   }
 
   #dropBehind(): void {
@@ -405,7 +417,8 @@ export class Sender {
   #putBehind(frame: Buffer): boolean {
     this.#behind.push(frame)
     this.#behindBytes += frame.length
-    return this.#report(frame.length)
+    this.#atMost += frame.length
+    return this.#report()
   }
 
   /** Frames a payload into the output; false as for `message`. Nothing goes behind a Close (5.5.1). */
@@ -419,6 +432,7 @@ export class Sender {
       block.used += size
       this.#openEnd = block.used
       this.#outputBytes += size
+      this.#atMost += size
     } else if (maskKey !== undefined || typeof payload === 'string') {
       const bytes = Buffer.allocUnsafeSlow(size)
       writeFrame(bytes, 0, first, payload, length, maskKey)
@@ -429,9 +443,10 @@ export class Sender {
       this.#seal()
       this.#output.push({ header, payload: Buffer.from(payload.buffer, payload.byteOffset, length) })
       this.#outputBytes += size
+      this.#atMost += size
     }
     this.#schedule()
-    return this.#report(size)
+    return this.#report()
   }
 
   #push(bytes: Buffer): void {

@@ -11,11 +11,13 @@ import { offload } from './offload.ts'
 /** The message in full, or what is wrong with it. */
 export type Inflated = Buffer | 'corrupt' | 'too-big'
 
+/** One byte in a final block of its own. */
+const endMark = 0x61
 /**
- * What the sender cut off the end (section 7.2.1), and a final block, which zlib must arrive at: so a message that is
- * cut short is found out.
+ * What the sender cut off the end (section 7.2.1), and the end mark, which has to come out last: so a message that is
+ * cut short is found out, even if its last block takes these very bytes for its own.
  */
-const tail = Buffer.from([0x00, 0x00, 0xff, 0xff, 0x03, 0x00])
+const tail = Buffer.from([0x00, 0x00, 0xff, 0xff, 0x4b, 0x04, 0x00])
 const nothing = Buffer.alloc(0)
 
 /** What is short, and turns out to be not much longer, is done at once: a trip to the thread pool costs more. */
@@ -116,7 +118,7 @@ export class Inflater {
 class Unfinished {
   /** The input that is left. */
   rest: Buffer
-  /** How much longer the message may get. */
+  /** How many more bytes may come out. */
   room: number
   /** What zlib is to know of what came before. */
   window: Buffer
@@ -127,7 +129,7 @@ class Unfinished {
   /** `window` is that of the messages before, at most `reach` bytes. */
   constructor(input: Buffer, limit: number, window: Buffer, reach: number) {
     this.rest = input
-    this.room = limit
+    this.room = limit + 1 // The end mark comes out too.
     this.window = window
     this.#reach = reach
   }
@@ -139,7 +141,8 @@ class Unfinished {
   get result(): Inflated {
     if (this.#fault !== undefined) return this.#fault
     const [first = nothing] = this.#parts
-    return this.#parts.length === 1 ? first : Buffer.concat(this.#parts)
+    const whole = this.#parts.length === 1 ? first : Buffer.concat(this.#parts)
+    return whole.at(-1) === endMark ? whole.subarray(0, -1) : 'corrupt'
   }
 
   /** With `info`, zlib returns an object that tells how much it has read; its types do not know that. */

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Buffer } from 'node:buffer'
+import { execFileSync } from 'node:child_process'
 import * as fc from 'fast-check'
 import { mask, maskInto } from '../../frames/mask.ts'
 import { testProperty } from './property.ts'
@@ -138,4 +139,22 @@ await t.test('6455-5.3-unmask: a megabyte', async (t) => {
   const wanted = plain(bytes, 0xdeadbeef)
   mask(bytes, 0, bytes.length, 0xdeadbeef)
   t.ok(bytes.equals(wanted))
+})
+
+await t.test('6455-5.3-unmask: long pieces where there is no WebAssembly', async (t) => {
+  const program = `
+    import { mask, maskInto } from ${JSON.stringify(new URL('../../frames/mask.js', import.meta.url).href)}
+    const bytes = Buffer.alloc(5003, 'farewell')
+    const into = Buffer.alloc(5010)
+    const keys = [maskInto(bytes, 3, 5003, into, 5, 0x0a0b0c0d), mask(bytes, 3, 5003, 0x0a0b0c0d)]
+    console.log(JSON.stringify({ keys, bytes: bytes.toString('hex'), into: into.toString('hex') }))`
+  const args = ['--jitless', '--input-type=module', '-e', program]
+  const { keys, bytes, into } = JSON.parse(
+    execFileSync(process.execPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
+  )
+  const whole = Buffer.alloc(5003, 'farewell')
+  const masked = plain(whole.subarray(3), 0x0a0b0c0d)
+  t.equal(bytes, Buffer.concat([whole.subarray(0, 3), masked]).toString('hex'))
+  t.equal(into, Buffer.concat([Buffer.alloc(5), masked, Buffer.alloc(5)]).toString('hex'))
+  t.strictSame(keys, [0x0a0b0c0d, 0x0a0b0c0d])
 })

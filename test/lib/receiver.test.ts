@@ -308,6 +308,35 @@ await t.test('D4: however a message is cut, it holds twice its size and 1 KiB at
   }
 })
 
+await t.test('D4: with room made ahead it holds five times what has come and 1 KiB at most', async (t) => {
+  let seed = 7
+  const random = (below: number): number => {
+    seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fffffff
+    return (seed >>> 8) % below
+  }
+  let most = 0
+  for (let round = 0; round < 500; round++) {
+    const reception = new Reception()
+    const kinds = [10, 5000, 70_000, 300_000]
+    const sizes = Array.from({ length: 1 + random(5) }, () => 1 + random(kinds[random(4)] ?? 1))
+    const fragments = sizes.map((size, n) => Buffer.alloc(size, `${n} of ${round} `))
+    const bytes = Buffer.concat(
+      fragments.map((payload, n) =>
+        encodeFrame({ opcode: n === 0 ? binary : continuation, payload, fin: n === sizes.length - 1 }),
+      ),
+    )
+    let end = 0
+    for (let at = 0; at < bytes.length; at = end) {
+      end = Math.min(bytes.length, at + 1 + random([5000, 65_536][random(2)] ?? 1))
+      reception.push(bytes.subarray(at, end))
+      most = Math.max(most, (reception.budget.used - 1024) / end)
+    }
+    t.ok(Buffer.concat(fragments).equals(Buffer.from(reception.messages[0] ?? '')), sizes.join(' + '))
+    t.equal(reception.budget.used, 0)
+  }
+  t.ok(most > 3 && most <= 5, `at most ${most} times`)
+})
+
 await t.test('F6: 1,024 empty fragments in a row are borne, one more is 1008', async (t) => {
   const reception = new Reception()
   const empty = encodeFrame({ opcode: continuation, payload: '', fin: false })

@@ -766,3 +766,28 @@ await t.test('6.1: text is written as UTF-8, all ASCII or not', async (t) => {
     )
   }
 })
+
+await t.test(
+  'D2: a Duplex that throws fails its own connection, not those that are flushed behind it',
+  async (t) => {
+    const first = begin()
+    const second = begin()
+    const errors: Error[] = []
+    first.socket.on('error', (error) => errors.push(error))
+    first.socket.write = () => {
+      throw new RangeError('no room')
+    }
+    first.sender.message('lost', true)
+    second.sender.message('one', true)
+    await turns()
+    t.strictSame(
+      errors.map(({ message }) => message),
+      ['no room'],
+    )
+    t.ok(first.socket.destroyed)
+    t.strictSame(second.wire().length, 1)
+    second.sender.message('two', true)
+    await turns()
+    t.strictSame(second.wire().length, 2, 'and it goes on')
+  },
+)

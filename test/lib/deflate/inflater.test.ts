@@ -140,7 +140,10 @@ await t.test(
       hello,
       'exactly as long as it may be',
     )
-    t.equal(inflater({ maxSize: 5 }).inflate([final(hello), final(Buffer.from('!'))]), 'too-big')
+    t.equal(
+      inflater({ maxSize: 5 }).inflate([final(hello), final(Buffer.from('!')), Buffer.from([0])]),
+      'too-big',
+    )
     t.equal(inflater({ maxSize: 6 }).inflate([final(hello), final(hello)]), 'too-big')
   },
 )
@@ -170,6 +173,11 @@ await t.test(
       '000500faff4865',
     ])
       t.equal(atOnce(inflater().inflate(hex(bytes))), 'corrupt', bytes)
+    // The bytes that stand in for the tail must not pass for the end of a block that was cut short.
+    for (const missing of [1, 2, 3, 5, 6, 7, 8]) {
+      const block = final(Buffer.alloc(missing + 9, 'a')).subarray(0, -missing)
+      t.equal(atOnce(inflater().inflate([block])), 'corrupt', `${missing} bytes of a final block are missing`)
+    }
     const long = compress(noise(100_000))
     t.equal(await inflater().inflate([long.subarray(0, -100)]), 'corrupt', 'in the thread pool')
     const one = inflater()
