@@ -7,6 +7,7 @@
  * not take stays here, where it can still be dropped and where Pongs give way to later ones.
  */
 import { Buffer } from 'node:buffer'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { encodeFrame, payloadSize, writeFrame } from '../frames/encoder.ts'
 import { finBit, headerSize, rsv1Bit, writeHeader } from '../frames/header.ts'
@@ -36,6 +37,8 @@ interface Block {
 
 /** Shared by all connections whose socket takes what they write at once. */
 const sharedBlock: Block = { bytes: Buffer.alloc(0), used: 0 }
+/** The part of a block that was written last: what is written next often lies where it lay, and needs no view of its own. */
+let lastPart = sharedBlock.bytes
 
 /** Those that have something to write at the end of this turn: one callback for all, or a broadcast makes thousands. */
 let scheduled: Sender[] = []
@@ -61,6 +64,9 @@ export class Sender {
   readonly #highWaterMark: number
   readonly #maxBufferedAmount: number
   readonly #onDrain: () => void
+
+  /** Somebody's Duplex may hold on to what it says it has written. */
+  readonly #mayKeepBytes: boolean
 
   /** Whole frames that the socket has not been given. */
   #output: (Buffer | LargeFrame)[] = []
@@ -97,6 +103,7 @@ export class Sender {
 
   constructor(socket: Duplex, options: SenderOptions) {
     this.#socket = socket
+    this.#mayKeepBytes = !(socket instanceof Socket)
     this.#maskKeys = options.maskKeys
     this.#compression = options.compression
     // Who waits for a drain is never at the cap.
@@ -289,11 +296,7 @@ export class Sender {
 
   #writeOutput(socket: Duplex): void {
     const output = this.#output
-    if (output.length === 0) {
-      const frames = this.#takeOpen()
-      if (frames !== undefined) this.#hand(socket, frames, true)
-      return
-    }
+    if (output.length === 0) return this.#writeOpen(socket)
     this.#seal()
     const count = output.length
     const single = count === 1 && Buffer.isBuffer(output[0])
@@ -311,6 +314,16 @@ export class Sender {
     if (written === count) this.#output = []
     else output.splice(0, written)
     if (!single) socket.uncork()
+  }
+
+  #writeOpen(socket: Duplex): void {
+    const block = this.#open
+    const frames = this.#takeOpen()
+    if (frames === undefined) return
+    this.#hand(socket, frames, true)
+    // What the kernel, or TLS, has taken at once has been copied: its place is free.
+    if (this.#mayKeepBytes || socket.writableLength > 0) return
+    if (block === sharedBlock.bytes && this.#openEnd === sharedBlock.used) sharedBlock.used = this.#openStart
   }
 
   #hand(socket: Duplex, bytes: Buffer, last: boolean): void {
@@ -484,8 +497,12 @@ export class Sender {
   }
 
   #takeOpen(): Buffer | undefined {
-    const frames = this.#open?.subarray(this.#openStart, this.#openEnd)
+    const block = this.#open
+    if (block === undefined) return undefined
     this.#open = undefined
-    return frames
+    const size = this.#openEnd - this.#openStart
+    if (lastPart.buffer !== block.buffer || lastPart.byteOffset !== this.#openStart || lastPart.length !== size)
+      lastPart = block.subarray(this.#openStart, this.#openEnd)
+    return lastPart
   }
 }

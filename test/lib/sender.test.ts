@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Buffer } from 'node:buffer'
+import { Socket } from 'node:net'
 import { encodeFrame } from '../../frames/encoder.ts'
 import { Opcode } from '../../frames/opcode.ts'
 import { Deflater } from '../../lib/deflate/deflater.ts'
@@ -791,3 +792,69 @@ await t.test(
     t.strictSame(second.wire().length, 2, 'and it goes on')
   },
 )
+
+/** A socket of the system in all but the system: it takes at once what is written, or holds it. */
+class TakingSocket extends Socket {
+  readonly written: Buffer[] = []
+  held: ((error?: Error | null) => void) | undefined
+  holds = false
+
+  override _write(chunk: Buffer, _encoding: string, callback: (error?: Error | null) => void): void {
+    this.written.push(chunk)
+    if (this.holds) this.held = callback
+    else callback()
+  }
+}
+
+await t.test('D11: what the kernel has taken at once makes room for what comes next', async (t) => {
+  const options = {
+    maskKeys: undefined,
+    compression: undefined,
+    highWaterMark: mebibyte,
+    maxBufferedAmount: mebibyte,
+    onDrain: () => {},
+  }
+  const socket = new TakingSocket()
+  const sender = new Sender(socket, options)
+  const placeOf = async (message: string): Promise<number | undefined> => {
+    sender.message(message, true)
+    await turns()
+    const chunk = socket.written.at(-1)
+    t.ok(chunk?.equals(encoded(message, Opcode.text)), message)
+    return chunk?.byteOffset
+  }
+  // Whatever has been written to the block before, there is room in it now for what follows.
+  sender.message(Buffer.alloc(4000), true)
+  await turns()
+  const place = await placeOf('one')
+  t.equal(await placeOf('two'), place, 'the same place')
+  t.equal(socket.written.at(-1), socket.written.at(-2), 'and the same view of it')
+  t.equal(await placeOf('three'), place)
+
+  const neighbour = new TakingSocket()
+  const other = new Sender(neighbour, options)
+  other.cork()
+  sender.message('before', true)
+  other.message('not written yet', true)
+  await turns()
+  await placeOf('behind it')
+  other.uncork()
+  t.strictSame(neighbour.written, [encoded('not written yet', Opcode.text)])
+
+  socket.holds = true
+  await placeOf('five')
+  sender.message('six', true)
+  other.message('others do not write where it lies', true)
+  await turns()
+  socket.held?.()
+  t.strictSame(socket.written.slice(-2), [encoded('five', Opcode.text), encoded('six', Opcode.text)])
+})
+
+await t.test('D4: a Duplex may keep the bytes that it says it has written', async (t) => {
+  const { sender, wire } = begin()
+  for (const message of ['one', 'two', 'red']) {
+    sender.message(message, true)
+    await turns()
+  }
+  t.strictSame(wire(), ['text "one"', 'text "two"', 'text "red"'])
+})
