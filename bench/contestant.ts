@@ -16,6 +16,10 @@ export const contestants: readonly Contestant[] = [
   { name: 'node:net', program: 'net', frames: false },
   { name: 'ws with bufferutil', program: 'ws', args: ['addon'], frames: true },
   { name: 'ws', program: 'ws', frames: true },
+  { name: 'up', program: 'zz-upgrade', frames: true },
+  { name: 'upmove', program: 'zz-upgrade', args: ['move'], frames: true },
+  { name: 'upmin', program: 'zz-upgrade', args: ['minimal'], frames: true },
+  { name: 'old', program: 'zz-old', frames: true },
   { name: 'farewell', program: 'farewell', frames: true },
 ]
 

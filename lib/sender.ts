@@ -501,7 +501,11 @@ export class Sender {
     if (block === undefined) return undefined
     this.#open = undefined
     const size = this.#openEnd - this.#openStart
-    if (lastPart.buffer !== block.buffer || lastPart.byteOffset !== this.#openStart || lastPart.length !== size)
+    if (
+      lastPart.buffer !== block.buffer ||
+      lastPart.byteOffset !== this.#openStart ||
+      lastPart.length !== size
+    )
       lastPart = block.subarray(this.#openStart, this.#openEnd)
     return lastPart
   }
