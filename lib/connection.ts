@@ -13,7 +13,7 @@ import { CloseCode } from '../frames/close-code.ts'
 import { decodeClosePayload, encodeClosePayload } from '../frames/close-payload.ts'
 import { maxControlPayload } from '../frames/header.ts'
 import { type ControlOpcode, type MessageOpcode, Opcode } from '../frames/opcode.ts'
-import { type Violation, violation } from '../frames/violation.ts'
+import { isLimit, type Violation, violation } from '../frames/violation.ts'
 import type { CloseFrame, CloseInfo } from './close-info.ts'
 import { Closing } from './closing.ts'
 import { Deflater } from './deflate/deflater.ts'
@@ -347,7 +347,7 @@ export class Connection
       {
         deliver: (message) => this.#deliver(message),
         control: (opcode, payload) => this.#control(opcode, payload),
-        violation: (fault) => this.#violated(fault, 'protocol-error'),
+        violation: (fault) => this.#violated(fault),
         ended: () => this.#closing.dispatch('peer-fin'),
       },
     )
@@ -378,7 +378,7 @@ export class Connection
   #control(opcode: ControlOpcode, payload: Buffer): void {
     if (opcode === Opcode.close) {
       const frame = decodeClosePayload(payload)
-      if ('name' in frame) this.#violated(frame, 'protocol-error')
+      if ('name' in frame) this.#violated(frame)
       else this.#closing.dispatch('close-received', frame)
     } else if (opcode === Opcode.ping) {
       this.#sender.pong(payload) // 5.5.2; behind our own Close it goes nowhere
@@ -393,8 +393,7 @@ export class Connection
   #admits(): boolean {
     if (!sends[this.state]) return false
     if (!this.#sender.full) return true
-    if (this.#settings.onBackpressure === 'terminate')
-      this.#violated(violation('send-buffer-full'), 'limit', true)
+    if (this.#settings.onBackpressure === 'terminate') this.#violated(violation('send-buffer-full'), true)
     return false
   }
 
@@ -449,7 +448,7 @@ export class Connection
   readonly #beat = (now: number): void => {
     const { held } = this.#reader
     if (receives[this.state] && this.#watch.stalls(now, held, this.#reader)) {
-      this.#violated(violation('no-progress'), 'limit')
+      this.#violated(violation('no-progress'))
       return
     }
     const silence = this.#watch.silence(now, held)
@@ -457,7 +456,8 @@ export class Connection
     else if (silence === 'gone') this.#closing.dispatch('keepalive-timeout')
   }
 
-  #violated(fault: Violation, trigger: 'protocol-error' | 'limit', hopeless = false): void {
+  #violated(fault: Violation, hopeless = false): void {
+    const trigger = isLimit(fault) ? 'limit' : 'protocol-error'
     this.#failed(trigger, fault.closeCode, new ProtocolError(fault), hopeless)
   }
 

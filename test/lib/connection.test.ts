@@ -939,14 +939,14 @@ await t.test(
     t.strictSame(shed.peer.wire, ['close 1013 "process-budget"'])
     unfinishedMessages.release(room)
     shed.peer.fin()
-    t.match(await shed.connection.closed, { trigger: 'protocol-error', error: { code: 'process-budget' } })
+    t.match(await shed.connection.closed, { trigger: 'limit', error: { code: 'process-budget' } })
 
     const big = open({ maxMessageSize: 10 })
     big.peer.hex('82 8b')
     await big.peer.untilClose()
     t.strictSame(big.peer.wire, ['close 1009 "message-too-big"'])
     big.peer.fin()
-    await big.connection.closed
+    t.match(await big.connection.closed, { trigger: 'limit', error: { code: 'message-too-big' } })
 
     const ended = open()
     ended.peer.text('unfinished', false)
