@@ -25,6 +25,7 @@ export type ViolationName =
   | 'empty-fragments'
   | 'no-progress'
   | 'send-buffer-full'
+  | 'rate-limit'
   | 'process-budget'
 
 export interface Violation {
@@ -82,6 +83,7 @@ const table: Readonly<Record<ViolationName, readonly [closeCode: number, section
       ourLimits,
       'the peer reads too slowly: maxBufferedAmount was reached',
     ],
+    'rate-limit': [policyViolation, ourLimits, 'the peer sent more than rateLimit lets it'],
     'process-budget': [tryAgainLater, ourLimits, 'unfinished messages hold too much memory in this process'],
   }
 

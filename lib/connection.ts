@@ -35,6 +35,7 @@ import { maskKeysFrom } from './mask-keys.ts'
 import { type ConnectionOptions, type ConnectionSettings, connectionSettings } from './options.ts'
 import { PeerWatch } from './peer-watch.ts'
 import { Pings } from './pings.ts'
+import { RateLimit } from './rate-limit.ts'
 import { Reader } from './reader.ts'
 import type { Message } from './message.ts'
 import { type Data, payloadOf } from './payload.ts'
@@ -340,10 +341,16 @@ export class Connection
   }
 
   #newReader(from: Role): Reader {
-    const { maxMessageSize, maxQueuedMessages } = this.#settings
+    const { maxMessageSize, maxQueuedMessages, rateLimit, timers } = this.#settings
     return new Reader(
       this.#socket,
-      { from, maxMessageSize, maxQueuedMessages, deflate: direction(from, this.#init.deflate) },
+      {
+        from,
+        maxMessageSize,
+        maxQueuedMessages,
+        rateLimit: rateLimit === false ? undefined : new RateLimit(rateLimit, timers),
+        deflate: direction(from, this.#init.deflate),
+      },
       {
         deliver: (message) => this.#deliver(message),
         control: (opcode, payload) => this.#control(opcode, payload),
@@ -447,6 +454,7 @@ export class Connection
   /** About once a second. */
   readonly #beat = (now: number): void => {
     const { held } = this.#reader
+    this.#reader.beat()
     if (receives[this.state] && this.#watch.stalls(now, held, this.#reader)) {
       this.#violated(violation('no-progress'))
       return

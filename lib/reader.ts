@@ -6,13 +6,14 @@ import { Buffer } from 'node:buffer'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Decoder } from '../frames/decoder.ts'
-import type { ControlOpcode } from '../frames/opcode.ts'
-import type { Violation } from '../frames/violation.ts'
+import { type ControlOpcode, Opcode } from '../frames/opcode.ts'
+import { type Violation, violation } from '../frames/violation.ts'
 import { unfinishedMessages } from './budget.ts'
 import { Inflater } from './deflate/inflater.ts'
 import { Inflation, type InflationSink } from './deflate/inflation.ts'
 import type { Message } from './message.ts'
 import { MessageQueue } from './message-queue.ts'
+import type { RateLimit } from './rate-limit.ts'
 import { Receiver } from './receiver.ts'
 
 export interface ReaderOptions {
@@ -20,6 +21,7 @@ export interface ReaderOptions {
   readonly from: 'client' | 'server'
   readonly maxMessageSize: number
   readonly maxQueuedMessages: number
+  readonly rateLimit: RateLimit | undefined
   /** How the peer compresses; undefined where it was not agreed on. */
   readonly deflate: { readonly windowBits: number; readonly noContextTakeover: boolean } | undefined
 }
@@ -42,6 +44,7 @@ export class Reader implements InflationSink {
   readonly #queue: MessageQueue
   /** A chunk of a net or TLS socket belongs to its reader; a chunk of somebody's Duplex may not be written to. */
   readonly #ownsChunks: boolean
+  readonly #rateLimit: RateLimit | undefined
   #paused = false
   #discards = false
   #stopped = false
@@ -54,6 +57,7 @@ export class Reader implements InflationSink {
     this.#sink = sink
     this.#ownsChunks = socket instanceof Socket
     this.#queue = new MessageQueue(options.maxQueuedMessages)
+    this.#rateLimit = options.rateLimit
     const { from, maxMessageSize, deflate } = options
     if (deflate !== undefined) {
       const inflater = new Inflater(deflate.windowBits, deflate.noContextTakeover, maxMessageSize)
@@ -77,11 +81,21 @@ export class Reader implements InflationSink {
   /** Reading has stopped: nobody takes what comes, or a message waits behind one that is being decompressed. */
   get held(): boolean {
     if (this.#stopped) return false
-    return this.#inflation?.behind === true || (!this.#discards && (this.#paused || this.#queue.full))
+    if (this.#inflation?.behind === true) return true
+    return !this.#discards && (this.#paused || this.#queue.full || this.#isAheadOfRate)
   }
 
   read(chunk: Buffer): void {
+    this.#rateLimit?.bytes(chunk.length)
     this.#decoder.push(this.#ownsChunks ? chunk : Buffer.from(chunk))
+    this.#keepsRate()
+    this.#regulate()
+  }
+
+  /** Some time has gone by: what waited for that may go on. */
+  beat(): void {
+    if (this.#rateLimit?.exceeded !== true) return
+    this.#rateLimit.fill()
     this.#regulate()
   }
 
@@ -157,6 +171,7 @@ export class Reader implements InflationSink {
   // What the frames bring
 
   message(message: Message): void {
+    if (!this.#keepsRate()) return
     if (this.#queue.handOver(message)) return
     if (!this.#paused && !this.#delivering && this.#queue.empty && this.#sink.deliver(message)) return
     if (this.#discards && this.#queue.full) return
@@ -165,6 +180,8 @@ export class Reader implements InflationSink {
   }
 
   control(opcode: ControlOpcode, payload: Buffer): void {
+    // Who takes his leave is not cut short.
+    if (opcode !== Opcode.close && !this.#keepsRate()) return
     this.#sink.control(opcode, payload)
   }
 
@@ -178,6 +195,21 @@ export class Reader implements InflationSink {
 
   caughtUp(): void {
     this.#regulate()
+  }
+
+  /** Holds the peer to its rate; false when that ends the connection. In what is thrown away nothing is counted. */
+  #keepsRate(): boolean {
+    const rateLimit = this.#rateLimit
+    if (rateLimit === undefined || this.#discards || this.#stopped) return true
+    rateLimit.frames(this.#decoder.frames)
+    if (!rateLimit.exceeded) return true
+    if (rateLimit.pauses) this.#decoder.hold()
+    else this.#sink.violation(violation('rate-limit'))
+    return rateLimit.pauses
+  }
+
+  get #isAheadOfRate(): boolean {
+    return this.#rateLimit?.pauses === true && this.#rateLimit.exceeded
   }
 
   /** Makes decoder and socket read, or not. */

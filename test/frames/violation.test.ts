@@ -23,6 +23,7 @@ const expected: Record<ViolationName, [closeCode: number, requirement: string, s
   'empty-fragments': [1008, '6455-10.4-fragment-count', 'RFC 6455 10.4'],
   'no-progress': [1008, '6455-7.4.1-1008-policy', 'RFC 6455 10.4'],
   'send-buffer-full': [1008, '6455-7.4.1-1008-policy', 'RFC 6455 10.4'],
+  'rate-limit': [1008, '6455-7.4.1-1008-policy', 'RFC 6455 10.4'],
   'process-budget': [1013, 'RFC 6455 10.4', 'RFC 6455 10.4'],
 }
 

@@ -957,6 +957,53 @@ await t.test(
   },
 )
 
+await t.test('rateLimit: more is 1008 with a name of its own, and CloseInfo tells of a limit', async (t) => {
+  const { connection, peer, timers } = open({ rateLimit: { messages: 3 } })
+  const messages = messagesOf(connection)
+  for (const message of ['a', 'b', 'c']) peer.text(message)
+  await settle()
+  timers.advance(1000)
+  for (const message of ['d', 'e', 'f', 'g', 'h']) peer.text(message)
+  await peer.untilClose()
+  t.strictSame(messages, ['a', 'b', 'c', 'd', 'e', 'f'])
+  t.strictSame(peer.wire, ['close 1008 "rate-limit"'])
+  peer.fin()
+  const info = await connection.closed
+  t.match(info, { trigger: 'limit', wasClean: false, error: { code: 'rate-limit', closeCode: 1008 } })
+})
+
+await t.test('rateLimit, pause: every message comes, by and by, and nobody is given up', async (t) => {
+  const { connection, peer, timers } = open({ rateLimit: { messages: 3, onExcess: 'pause' } })
+  const messages = messagesOf(connection)
+  const sent = Array.from({ length: 300 }, (_, n) => `${n}`)
+  peer.write(Buffer.concat(sent.map((message) => peer.encode(Opcode.text, message))))
+  await settle()
+  t.equal(messages.length, 4, 'one more than was there; it is owed')
+  for (let second = 1; second < 100; second++) {
+    timers.advance(1000)
+    await turns(2)
+    t.equal(messages.length, Math.min(300, 4 + 3 * second), `${second}`)
+  }
+  t.strictSame(messages, sent)
+  t.equal(connection.state, 'open')
+  connection.terminate()
+})
+
+await t.test('rateLimit, pause: close() finds the Close behind what is held', async (t) => {
+  const { connection, peer } = open({ rateLimit: { messages: 1, onExcess: 'pause' } })
+  const messages = messagesOf(connection)
+  for (const message of ['a', 'b', 'c', 'd']) peer.text(message)
+  await settle()
+  t.equal(messages.length, 2)
+  const closed = connection.close(1000)
+  await peer.untilClose()
+  peer.close(1000)
+  await peer.untilEnd()
+  peer.fin()
+  t.ok((await closed).wasClean)
+  t.equal(messages.length, 4)
+})
+
 // Control frames
 
 await t.test(
