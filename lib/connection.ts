@@ -141,6 +141,7 @@ export class Connection
       compression: this.#outputCompression(),
       highWaterMark,
       maxBufferedAmount,
+      onExcess: () => this.#reader.waitForOutput(),
       onDrain: () => this.#drained(),
     })
     this.#reader = this.#newReader(role === 'client' ? 'server' : 'client')
@@ -405,6 +406,7 @@ export class Connection
   }
 
   #drained(): void {
+    this.#reader.outputGone()
     if (!sends[this.state]) return
     this.#drains.resolveAll()
     this.#tell('drain')
@@ -453,8 +455,8 @@ export class Connection
 
   /** About once a second. */
   readonly #beat = (now: number): void => {
-    const { held } = this.#reader
     this.#reader.beat()
+    const { held } = this.#reader
     if (receives[this.state] && this.#watch.stalls(now, held, this.#reader)) {
       this.#violated(violation('no-progress'))
       return

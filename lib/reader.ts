@@ -1,6 +1,7 @@
 /**
  * The one way into a connection: from the socket through decoder, receiver and inflation come messages and control
- * frames, in order. A message that nobody takes is queued; when the queue is full, or on `pause`, reading stops, and the peer feels it.
+ * frames, in order. A message that nobody takes is queued. When the queue is full, when our output is not taken, and on
+ * `pause`, reading stops, and the peer feels it.
  */
 import { Buffer } from 'node:buffer'
 import { Socket } from 'node:net'
@@ -46,6 +47,8 @@ export class Reader implements InflationSink {
   readonly #ownsChunks: boolean
   readonly #rateLimit: RateLimit | undefined
   #paused = false
+  /** What we have to send is not taken, and more input would make more of it. */
+  #outputWaits = false
   #discards = false
   #stopped = false
   #finRead = false
@@ -82,7 +85,8 @@ export class Reader implements InflationSink {
   get held(): boolean {
     if (this.#stopped) return false
     if (this.#inflation?.behind === true) return true
-    return !this.#discards && (this.#paused || this.#queue.full || this.#isAheadOfRate)
+    if (this.#discards) return false
+    return this.#paused || this.#outputWaits || this.#queue.full || this.#isAheadOfRate
   }
 
   read(chunk: Buffer): void {
@@ -92,8 +96,21 @@ export class Reader implements InflationSink {
     this.#regulate()
   }
 
+  /** Nothing more is read until the output has gone, or for a beat: two that wait for each other must not for ever. */
+  waitForOutput(): void {
+    this.#outputWaits = true
+    this.#regulate()
+  }
+
+  outputGone(): void {
+    if (!this.#outputWaits) return
+    this.#outputWaits = false
+    this.#regulate()
+  }
+
   /** Some time has gone by: what waited for that may go on. */
   beat(): void {
+    this.outputGone()
     if (this.#rateLimit?.exceeded !== true) return
     this.#rateLimit.fill()
     this.#regulate()

@@ -345,6 +345,43 @@ await t.test(
   },
 )
 
+await t.test('S3: while the output waits nothing is read, from the middle of a chunk on', async (t) => {
+  const { socket, reader, sink, events } = begin({ listening: true })
+  sink.onMessage = (message) => {
+    if (message === 'b') reader.waitForOutput()
+  }
+  socket.push(text('a', 'b', 'c', 'd'))
+  await turns()
+  t.strictSame(events, ['a', 'b'])
+  t.ok(reader.held)
+  t.ok(socket.isPaused())
+  reader.outputGone()
+  t.strictSame(events.slice(2), ['c', 'd'])
+  t.notOk(reader.held)
+  t.notOk(socket.isPaused())
+
+  reader.waitForOutput()
+  t.ok(socket.isPaused(), 'between two chunks too')
+  reader.beat()
+  t.notOk(socket.isPaused(), 'no longer than a beat')
+  reader.pause()
+  reader.waitForOutput()
+  reader.beat()
+  t.ok(socket.isPaused(), 'what the application paused stays so')
+})
+
+await t.test('K5, S3: once everything is thrown away, the output is not waited for', async (t) => {
+  const { socket, reader, events } = begin({ listening: true })
+  reader.waitForOutput()
+  socket.push(text('a'))
+  reader.discard()
+  await turns()
+  t.strictSame(events, ['a'])
+  reader.waitForOutput()
+  t.notOk(reader.held)
+  t.notOk(socket.isPaused())
+})
+
 /** What is read, with so many frames a second. */
 function rated(messages: number, onExcess: 'close' | 'pause') {
   const timers = new FakeTimers()
