@@ -49,6 +49,8 @@ export class Reader implements InflationSink {
   #paused = false
   /** What we have to send is not taken, and more input would make more of it. */
   #outputWaits = false
+  /** One more chunk may be read all the same. */
+  #sips = false
   #discards = false
   #stopped = false
   #finRead = false
@@ -86,19 +88,21 @@ export class Reader implements InflationSink {
     if (this.#stopped) return false
     if (this.#inflation?.behind === true) return true
     if (this.#discards) return false
-    return this.#paused || this.#outputWaits || this.#queue.full || this.#isAheadOfRate
+    return this.#paused || (this.#outputWaits && !this.#sips) || this.#queue.full || this.#isAheadOfRate
   }
 
   read(chunk: Buffer): void {
     this.#rateLimit?.bytes(chunk.length)
     this.#decoder.push(this.#ownsChunks ? chunk : Buffer.from(chunk))
     this.#keepsRate()
+    this.#sips = false
     this.#regulate()
   }
 
-  /** Nothing more is read until the output has gone, or for a beat: two that wait for each other must not for ever. */
+  /** Reads no more than a chunk a beat until the output has gone: nothing at all, and two could wait for each other. */
   waitForOutput(): void {
     this.#outputWaits = true
+    this.#sips = false
     this.#regulate()
   }
 
@@ -110,9 +114,10 @@ export class Reader implements InflationSink {
 
   /** Some time has gone by: what waited for that may go on. */
   beat(): void {
-    this.outputGone()
-    if (this.#rateLimit?.exceeded !== true) return
-    this.#rateLimit.fill()
+    const late = this.#rateLimit?.exceeded === true
+    if (!this.#outputWaits && !late) return
+    this.#sips = true
+    if (late) this.#rateLimit.fill()
     this.#regulate()
   }
 
