@@ -13,7 +13,7 @@ import { CloseCode } from '../frames/close-code.ts'
 import { decodeClosePayload, encodeClosePayload } from '../frames/close-payload.ts'
 import { maxControlPayload } from '../frames/header.ts'
 import { type ControlOpcode, type MessageOpcode, Opcode } from '../frames/opcode.ts'
-import { type Violation, violation } from '../frames/violation.ts'
+import { isLimit, type Violation, violation } from '../frames/violation.ts'
 import type { CloseFrame, CloseInfo } from './close-info.ts'
 import { Closing } from './closing.ts'
 import { Deflater } from './deflate/deflater.ts'
@@ -35,6 +35,7 @@ import { maskKeysFrom } from './mask-keys.ts'
 import { type ConnectionOptions, type ConnectionSettings, connectionSettings } from './options.ts'
 import { PeerWatch } from './peer-watch.ts'
 import { Pings } from './pings.ts'
+import { RateLimit } from './rate-limit.ts'
 import { Reader } from './reader.ts'
 import type { Message } from './message.ts'
 import { type Data, payloadOf } from './payload.ts'
@@ -140,6 +141,7 @@ export class Connection
       compression: this.#outputCompression(),
       highWaterMark,
       maxBufferedAmount,
+      onExcess: () => this.#reader.waitForOutput(),
       onDrain: () => this.#drained(),
     })
     this.#reader = this.#newReader(role === 'client' ? 'server' : 'client')
@@ -340,14 +342,20 @@ export class Connection
   }
 
   #newReader(from: Role): Reader {
-    const { maxMessageSize, maxQueuedMessages } = this.#settings
+    const { maxMessageSize, maxQueuedMessages, rateLimit, timers } = this.#settings
     return new Reader(
       this.#socket,
-      { from, maxMessageSize, maxQueuedMessages, deflate: direction(from, this.#init.deflate) },
+      {
+        from,
+        maxMessageSize,
+        maxQueuedMessages,
+        rateLimit: rateLimit === false ? undefined : new RateLimit(rateLimit, timers),
+        deflate: direction(from, this.#init.deflate),
+      },
       {
         deliver: (message) => this.#deliver(message),
         control: (opcode, payload) => this.#control(opcode, payload),
-        violation: (fault) => this.#violated(fault, 'protocol-error'),
+        violation: (fault) => this.#violated(fault),
         ended: () => this.#closing.dispatch('peer-fin'),
       },
     )
@@ -378,7 +386,7 @@ export class Connection
   #control(opcode: ControlOpcode, payload: Buffer): void {
     if (opcode === Opcode.close) {
       const frame = decodeClosePayload(payload)
-      if ('name' in frame) this.#violated(frame, 'protocol-error')
+      if ('name' in frame) this.#violated(frame)
       else this.#closing.dispatch('close-received', frame)
     } else if (opcode === Opcode.ping) {
       this.#sender.pong(payload) // 5.5.2; behind our own Close it goes nowhere
@@ -393,12 +401,12 @@ export class Connection
   #admits(): boolean {
     if (!sends[this.state]) return false
     if (!this.#sender.full) return true
-    if (this.#settings.onBackpressure === 'terminate')
-      this.#violated(violation('send-buffer-full'), 'limit', true)
+    if (this.#settings.onBackpressure === 'terminate') this.#violated(violation('send-buffer-full'), true)
     return false
   }
 
   #drained(): void {
+    this.#reader.outputGone()
     if (!sends[this.state]) return
     this.#drains.resolveAll()
     this.#tell('drain')
@@ -447,9 +455,10 @@ export class Connection
 
   /** About once a second. */
   readonly #beat = (now: number): void => {
+    this.#reader.beat()
     const { held } = this.#reader
     if (receives[this.state] && this.#watch.stalls(now, held, this.#reader)) {
-      this.#violated(violation('no-progress'), 'limit')
+      this.#violated(violation('no-progress'))
       return
     }
     const silence = this.#watch.silence(now, held)
@@ -457,7 +466,8 @@ export class Connection
     else if (silence === 'gone') this.#closing.dispatch('keepalive-timeout')
   }
 
-  #violated(fault: Violation, trigger: 'protocol-error' | 'limit', hopeless = false): void {
+  #violated(fault: Violation, hopeless = false): void {
+    const trigger = isLimit(fault) ? 'limit' : 'protocol-error'
     this.#failed(trigger, fault.closeCode, new ProtocolError(fault), hopeless)
   }
 

@@ -11,6 +11,7 @@ export type {
   ConnectionOptions,
   ConnectOptions,
   KeepaliveOptions,
+  RateLimitOptions,
   ServerOptions,
 } from './options.ts'
 export type { Message } from './message.ts'

@@ -53,6 +53,8 @@ export interface SenderOptions {
   readonly highWaterMark: number
   /** Bytes of output that are too much. */
   readonly maxBufferedAmount: number
+  /** A caller that was asked to wait has not waited: the output has grown by the mark once more. */
+  readonly onExcess: () => void
   /** Output has fallen below the mark after a caller was asked to wait. */
   readonly onDrain: () => void
 }
@@ -63,6 +65,7 @@ export class Sender {
   readonly #compression: SenderOptions['compression']
   readonly #highWaterMark: number
   readonly #maxBufferedAmount: number
+  readonly #onExcess: () => void
   readonly #onDrain: () => void
 
   /** Somebody's Duplex may hold on to what it says it has written. */
@@ -92,6 +95,8 @@ export class Sender {
   #corked = false
   #scheduled = false
   #mustDrain = false
+  /** Since a caller was asked to wait: so much output is more than it may have overlooked. */
+  #excess = 0
   /**
    * `bufferedAmount` is no more than this, which grows with each part of it and is set right only when it reaches a
    * mark: to ask the socket at each message would cost more.
@@ -109,6 +114,7 @@ export class Sender {
     // Who waits for a drain is never at the cap.
     this.#highWaterMark = Math.min(options.highWaterMark, options.maxBufferedAmount)
     this.#maxBufferedAmount = options.maxBufferedAmount
+    this.#onExcess = options.onExcess
     this.#onDrain = options.onDrain
   }
 
@@ -356,7 +362,12 @@ export class Sender {
 
   #report(): boolean {
     if (!this.#reaches(this.#highWaterMark)) return true
-    this.#mustDrain = true
+    if (!this.#mustDrain) {
+      this.#mustDrain = true
+      this.#excess = this.#atMost + this.#highWaterMark
+    } else if (this.#atMost >= this.#excess) {
+      this.#onExcess()
+    }
     return false
   }
 

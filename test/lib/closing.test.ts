@@ -18,6 +18,7 @@ function begin(role: Role = 'client', manualReply = false) {
     compression: undefined,
     highWaterMark: 1000,
     maxBufferedAmount: 1_000_000,
+    onExcess() {},
     onDrain() {},
   })
   const log: string[] = []

@@ -40,12 +40,14 @@ function begin({
   socket.stalled = stalled
   socket.on('error', () => {})
   const drains: number[] = []
+  const excesses: number[] = []
   let word = 0x01020304
   const sender: Sender = new Sender(socket, {
     maskKeys: client ? new MaskKeys((bytes) => fillWords(bytes, () => word++)) : undefined,
     compression: threshold === undefined ? undefined : { deflater: newDeflater(), threshold },
     highWaterMark,
     maxBufferedAmount,
+    onExcess: () => excesses.push(sender.bufferedAmount),
     onDrain: () => drains.push(sender.bufferedAmount),
   })
   socket.on('drain', () => sender.flush())
@@ -55,7 +57,7 @@ function begin({
     const lines = record.frames.map((frame) => lineOf(frame, client ? 'client' : 'server'))
     return record.rest.length === 0 ? lines : [...lines, 'part']
   }
-  return { socket, sender, drains, wire }
+  return { socket, sender, drains, excesses, wire }
 }
 
 function fillWords(bytes: Uint8Array, next: () => number): void {
@@ -285,6 +287,25 @@ await t.test('S1: no drain while the output is at the mark or above', async (t) 
   }
   t.strictSame(drains, [900])
 })
+
+await t.test(
+  'S3: who goes on without waiting is told of when the output has grown by the mark once more',
+  async (t) => {
+    const { socket, sender, drains, excesses } = begin({ highWaterMark: 1000, stalled: true })
+    t.equal(sender.message(Buffer.alloc(5000), true), false, 'one message may be as long as it is')
+    t.equal(sender.message(Buffer.alloc(900), true), false)
+    t.strictSame(excesses, [])
+    sender.message(Buffer.alloc(94), true)
+    t.strictSame(excesses, [6004], 'less than the mark is passed over')
+    sender.ping(Buffer.alloc(0))
+    t.equal(excesses.length, 2, 'and each further frame')
+    await turns()
+    socket.unstall()
+    await until(() => drains.length > 0)
+    t.equal(sender.message(Buffer.alloc(1000), true), false)
+    t.equal(excesses.length, 2, 'after a drain it begins anew')
+  },
+)
 
 await t.test('a mark of one byte works like any other', async (t) => {
   const { sender, drains } = begin({ highWaterMark: 1 })
