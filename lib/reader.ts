@@ -165,6 +165,11 @@ export class Reader implements InflationSink {
     return this.#queue.wait(signal)
   }
 
+  /** Somebody may wait for a message. */
+  get awaited(): boolean {
+    return this.#queue.awaited
+  }
+
   /** Tells those who wait that nothing more will come. */
   rejectWaits(reason: Error): void {
     this.#queue.rejectWaits(reason)

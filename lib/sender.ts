@@ -53,10 +53,13 @@ export interface SenderOptions {
   readonly highWaterMark: number
   /** Bytes of output that are too much. */
   readonly maxBufferedAmount: number
+}
+
+export interface SenderSink {
   /** A caller that was asked to wait has not waited: the output has grown by the mark once more. */
-  readonly onExcess: () => void
+  exceeded(): void
   /** Output has fallen below the mark after a caller was asked to wait. */
-  readonly onDrain: () => void
+  drained(): void
 }
 
 export class Sender {
@@ -65,8 +68,7 @@ export class Sender {
   readonly #compression: SenderOptions['compression']
   readonly #highWaterMark: number
   readonly #maxBufferedAmount: number
-  readonly #onExcess: () => void
-  readonly #onDrain: () => void
+  readonly #sink: SenderSink
 
   /** Somebody's Duplex may hold on to what it says it has written. */
   readonly #mayKeepBytes: boolean
@@ -106,7 +108,7 @@ export class Sender {
   #closeQueued = false
   #endQueued = false
 
-  constructor(socket: Duplex, options: SenderOptions) {
+  constructor(socket: Duplex, options: SenderOptions, sink: SenderSink) {
     this.#socket = socket
     this.#mayKeepBytes = !(socket instanceof Socket)
     this.#maskKeys = options.maskKeys
@@ -114,8 +116,7 @@ export class Sender {
     // Who waits for a drain is never at the cap.
     this.#highWaterMark = Math.min(options.highWaterMark, options.maxBufferedAmount)
     this.#maxBufferedAmount = options.maxBufferedAmount
-    this.#onExcess = options.onExcess
-    this.#onDrain = options.onDrain
+    this.#sink = sink
   }
 
   /** Bytes that were given and that the kernel has not taken. */
@@ -334,18 +335,18 @@ export class Sender {
 
   #hand(socket: Duplex, bytes: Buffer, last: boolean): void {
     this.#outputBytes -= bytes.length
-    if (last && this.#closeQueued) socket.write(bytes, this.#closeWritten)
-    else if (last && (this.#mustDrain || this.#goOn !== undefined)) socket.write(bytes, this.#afterWrite)
+    if (last && this.#closeQueued) socket.write(bytes, (error) => this.#closeWritten(error))
+    else if (last && (this.#mustDrain || this.#goOn !== undefined)) socket.write(bytes, () => this.#written())
     else socket.write(bytes)
   }
 
-  readonly #closeWritten = (error?: Error | null): void => {
+  #closeWritten(error: Error | null | undefined): void {
     // A socket that is destroyed calls back too, with an error: then the Close never left.
     if (error === null || error === undefined) this.#onCloseFlushed?.()
   }
 
   /** A socket tells of a drain only when it was full; a mark of ours may be lower than that. */
-  readonly #afterWrite = (): void => {
+  #written(): void {
     if (!this.#socket.writableNeedDrain) this.flush()
   }
 
@@ -357,7 +358,7 @@ export class Sender {
     }
     if (!this.#mustDrain || this.bufferedAmount >= this.#highWaterMark) return
     this.#mustDrain = false
-    this.#onDrain()
+    this.#sink.drained()
   }
 
   #report(): boolean {
@@ -366,7 +367,7 @@ export class Sender {
       this.#mustDrain = true
       this.#excess = this.#atMost + this.#highWaterMark
     } else if (this.#atMost >= this.#excess) {
-      this.#onExcess()
+      this.#sink.exceeded()
     }
     return false
   }

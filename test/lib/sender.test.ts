@@ -42,14 +42,19 @@ function begin({
   const drains: number[] = []
   const excesses: number[] = []
   let word = 0x01020304
-  const sender: Sender = new Sender(socket, {
-    maskKeys: client ? new MaskKeys((bytes) => fillWords(bytes, () => word++)) : undefined,
-    compression: threshold === undefined ? undefined : { deflater: newDeflater(), threshold },
-    highWaterMark,
-    maxBufferedAmount,
-    onExcess: () => excesses.push(sender.bufferedAmount),
-    onDrain: () => drains.push(sender.bufferedAmount),
-  })
+  const sender: Sender = new Sender(
+    socket,
+    {
+      maskKeys: client ? new MaskKeys((bytes) => fillWords(bytes, () => word++)) : undefined,
+      compression: threshold === undefined ? undefined : { deflater: newDeflater(), threshold },
+      highWaterMark,
+      maxBufferedAmount,
+    },
+    {
+      exceeded: () => void excesses.push(sender.bufferedAmount),
+      drained: () => void drains.push(sender.bufferedAmount),
+    },
+  )
   socket.on('drain', () => sender.flush())
   const wire = (): string[] => {
     const record = new FrameRecord()
@@ -833,10 +838,10 @@ await t.test('D11: what the kernel has taken at once makes room for what comes n
     compression: undefined,
     highWaterMark: mebibyte,
     maxBufferedAmount: mebibyte,
-    onDrain: () => {},
   }
+  const sink = { exceeded() {}, drained() {} }
   const socket = new TakingSocket()
-  const sender = new Sender(socket, options)
+  const sender = new Sender(socket, options, sink)
   const placeOf = async (message: string): Promise<number | undefined> => {
     sender.message(message, true)
     await turns()
@@ -853,7 +858,7 @@ await t.test('D11: what the kernel has taken at once makes room for what comes n
   t.equal(await placeOf('three'), place)
 
   const neighbour = new TakingSocket()
-  const other = new Sender(neighbour, options)
+  const other = new Sender(neighbour, options, sink)
   other.cork()
   sender.message('before', true)
   other.message('not written yet', true)
