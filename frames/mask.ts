@@ -49,12 +49,15 @@ export function maskInto(
   key: number,
 ): number {
   const length = end - start
-  if (length >= simdFrom && key !== 0 && kernel !== undefined) {
+  if (length < viewFrom) {
+    copyBytes(source, start, end, target, at, key)
+  } else if (length >= simdFrom && key !== 0 && kernel !== undefined) {
     maskSimd(kernel, source, start, end, target, at, key)
-    return rotate(key, length)
+  } else {
+    target.set(source.subarray(start, end), at)
+    return mask(target, at, at + length, key)
   }
-  target.set(source.subarray(start, end), at)
-  return mask(target, at, at + length, key)
+  return rotate(key, length)
 }
 
 function maskSimd(
@@ -95,6 +98,30 @@ function maskBytes(bytes: Uint8Array, start: number, end: number, key: number): 
   if (at < end) bytes[at]! ^= first
   if (at + 1 < end) bytes[at + 1]! ^= second
   if (at + 2 < end) bytes[at + 2]! ^= third
+}
+
+function copyBytes(
+  source: Uint8Array,
+  start: number,
+  end: number,
+  target: Uint8Array,
+  at: number,
+  key: number,
+): void {
+  const first = key >>> 24
+  const second = key >>> 16
+  const third = key >>> 8
+  const shift = at - start
+  let from = start
+  for (const stop = end - 3; from < stop; from += 4) {
+    target[from + shift] = source[from]! ^ first
+    target[from + shift + 1] = source[from + 1]! ^ second
+    target[from + shift + 2] = source[from + 2]! ^ third
+    target[from + shift + 3] = source[from + 3]! ^ key
+  }
+  if (from < end) target[from + shift] = source[from]! ^ first
+  if (from + 1 < end) target[from + shift + 1] = source[from + 1]! ^ second
+  if (from + 2 < end) target[from + shift + 2] = source[from + 2]! ^ third
 }
 
 /** Four words a round: V8 does not unroll by itself. */
