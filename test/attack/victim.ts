@@ -1,40 +1,85 @@
 /** The server that is attacked, in a process of its own: so what it costs is seen from outside. */
 import { once } from 'node:events'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { type ServerOptions, WebSocketServer } from '../../lib/index.ts'
+import { type Connection, type Message, type ServerOptions, WebSocketServer } from '../../lib/index.ts'
 import { portOf } from '../help/serve.ts'
-import type { Report } from './target.ts'
+import type { Command, Manner, Report } from './target.ts'
 
-const options: ServerOptions = JSON.parse(process.argv[2] ?? '{}')
-const server = new WebSocketServer({ port: 0, host: '127.0.0.1', ...options })
+const [manner, json] = process.argv.slice(2) as [Manner, string]
+const options: ServerOptions = { port: 0, host: '127.0.0.1', ...JSON.parse(json) }
 const delay = monitorEventLoopDelay({ resolution: 5 })
 delay.enable()
 let messages = 0
+let handlerErrors = 0
 let escaped = 0
+const ends: Record<string, number> = {}
+
 const onEscape = (): void => void escaped++
 process.on('uncaughtException', onEscape)
 process.on('unhandledRejection', onEscape)
 
-server.on('connection', (connection) => {
-  connection.on('message', (message) => {
-    messages++
-    if (typeof message === 'string') connection.send(message)
-  })
-})
+function count(this: Connection, message: Message): void {
+  messages++
+  if (typeof message === 'string') this.send(message)
+}
 
-process.on('message', () => {
+/** Fresh buffers, as fast as the loop goes round, however little of it is read. */
+function push(this: Connection): void {
+  const more = (): void => {
+    if (this.state !== 'open') return
+    for (let each = 0; each < 16; each++) this.send(Buffer.alloc(64 * 1024, each))
+    setTimeout(more, 10)
+  }
+  more()
+}
+
+const undecided: ServerOptions['verify'] = () => new Promise<undefined>(() => {})
+const server = new WebSocketServer(manner === 'undecided' ? { ...options, verify: undecided } : options)
+
+// A deaf server listens to nothing that happens to a connection.
+if (manner !== 'deaf') {
+  server.on('handlerError', () => void handlerErrors++)
+  server.on('connection', (connection) => {
+    connection.on('close', ({ trigger }) => {
+      ends[trigger] = (ends[trigger] ?? 0) + 1
+    })
+    connection.on('message', manner === 'push' ? push : count)
+  })
+}
+
+function report(): Report {
   globalThis.gc?.()
-  const report: Report = {
+  const { heapUsed, external } = process.memoryUsage()
+  const told = {
     delay99: delay.percentile(99) / 1e6,
-    delayMax: delay.max / 1e6,
     messages,
+    handlerErrors,
     escaped,
+    ends,
     connections: server.connections.size,
+    handles: process.getActiveResourcesInfo().length,
+    heap: heapUsed + external,
   }
   delay.reset()
-  process.send?.(report)
+  return told
+}
+
+process.on('message', async (command: Command) => {
+  if (command.do === 'close') {
+    const counts = await server.close()
+    process.send?.(counts)
+    process.off('disconnect', leave)
+    process.disconnect()
+    return
+  }
+  if (command.do === 'broadcast') {
+    for (let each = 0; each < command.times; each++) server.broadcast(Buffer.alloc(command.size, each))
+  }
+  process.send?.(report())
 })
-process.on('disconnect', () => process.exit())
+
+const leave = (): void => process.exit()
+process.on('disconnect', leave)
 
 await once(server, 'listening')
 process.send?.(portOf(server))
