@@ -13,7 +13,7 @@ export class Attacker {
   readonly head: string
   readonly #record = new FrameRecord()
   #closed = false
-  #wake: () => void = () => {}
+  readonly #waits: (() => void)[] = []
 
   private constructor(socket: Socket, head: string, rest: Buffer) {
     this.socket = socket
@@ -23,6 +23,7 @@ export class Attacker {
       this.#record.push(chunk)
       this.#wake()
     })
+    socket.on('drain', () => this.#wake())
     socket.on('close', () => {
       this.#closed = true
       this.#wake()
@@ -63,7 +64,11 @@ export class Attacker {
   }
 
   async until(done: () => boolean): Promise<void> {
-    while (!done()) await new Promise<void>((resolve) => (this.#wake = resolve))
+    while (!done()) await new Promise<void>((resolve) => void this.#waits.push(resolve))
+  }
+
+  #wake(): void {
+    for (const wake of this.#waits.splice(0)) wake()
   }
 
   /** The code of the server's Close, when it comes. */
@@ -74,8 +79,8 @@ export class Attacker {
 
   /** Resolves when the kernel has taken it, or the connection is gone. */
   async write(bytes: Uint8Array): Promise<void> {
-    if (!this.#closed && !this.socket.write(bytes))
-      await Promise.race([once(this.socket, 'drain'), once(this.socket, 'close')])
+    if (this.#closed || this.socket.write(bytes)) return
+    await this.until(() => this.#closed || !this.socket.writableNeedDrain)
   }
 
   /** Waits until the server has read all that was sent. */

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { connect } from '../../lib/index.ts'
 import { percentile } from './ledger.ts'
+import { bystander } from './target.ts'
 
 const program = fileURLToPath(import.meta.url)
 
@@ -37,7 +38,7 @@ async function echo(port: number): Promise<void> {
   const times: number[] = []
   const stay = new AbortController()
   process.once('message', () => stay.abort())
-  const connection = await connect(`ws://127.0.0.1:${port}/`)
+  const connection = await connect(`ws://127.0.0.1:${port}${bystander}`)
   process.send?.('here')
   while (!stay.signal.aborted && connection.state === 'open') {
     const sent = performance.now()

@@ -1,5 +1,6 @@
 /** The attack matrix: all rows in its order. */
 import { deflateRows } from './deflate.ts'
+import { frameRows } from './frames.ts'
 import type { Row } from './row.ts'
 
-export const rows: readonly Row[] = [...deflateRows]
+export const rows: readonly Row[] = [...frameRows, ...deflateRows]

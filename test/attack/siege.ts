@@ -1,9 +1,9 @@
 /** An attack on one server from its start to its end, and what must hold whatever the attack is. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Opcode } from '../../frames/opcode.ts'
-import { frame } from './attacker.ts'
+import { type Attacker, frame } from './attacker.ts'
 import { Bystander } from './bystander.ts'
-import type { Ledger } from './ledger.ts'
+import { type Ledger, percentile } from './ledger.ts'
 import { Target, type TargetOptions } from './target.ts'
 
 /** `maxMessageSize` where the matrix says "limit". */
@@ -62,11 +62,15 @@ interface Settled {
   readonly descriptors: number
 }
 
-/** What the attack makes the server hold when its garbage is collected, and at the highest, in MB. */
-export async function growth(
-  target: Target,
-  attack: () => Promise<void>,
-): Promise<{ readonly held: number; readonly peak: number }> {
+/** Memory above what it was before the attack, in MB. */
+export interface Growth {
+  /** When the garbage has been collected, and the attackers are still there. */
+  readonly held: number
+  readonly peak: number
+}
+
+/** What one attack makes the server hold. */
+export async function growth(target: Target, attack: () => Promise<void>): Promise<Growth> {
   await target.report()
   const before = target.memory.now
   target.forgetPeak()
@@ -74,4 +78,32 @@ export async function growth(
   const { peak } = target.memory
   await target.report()
   return { held: (target.memory.now - before) / 1e6, peak: (peak - before) / 1e6 }
+}
+
+/**
+ * The median of several rounds, each with fresh attackers: what is due to the attack is in all of them, what V8 and the
+ * allocator do once, or in their own time, is not.
+ */
+export async function usualGrowth(
+  target: Target,
+  enter: () => Promise<Attacker[]>,
+  attack: (attackers: Attacker[]) => Promise<void>,
+): Promise<Growth> {
+  const rounds: Growth[] = []
+  for (let round = 0; round < 7; round++) {
+    const attackers = await enter()
+    rounds.push(await growth(target, () => attack(attackers)))
+    for (const attacker of attackers) attacker.leave()
+    await settled(target, 0)
+  }
+  return {
+    held: percentile(
+      rounds.map(({ held }) => held),
+      0.5,
+    ),
+    peak: percentile(
+      rounds.map(({ peak }) => peak),
+      0.5,
+    ),
+  }
 }

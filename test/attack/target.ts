@@ -12,6 +12,9 @@ import { Attacker } from './attacker.ts'
  */
 export type Manner = 'echo' | 'deaf' | 'push' | 'undecided'
 
+/** The path of those who mean no harm: what they do is not counted. */
+export const bystander = '/bystander'
+
 export type Command =
   | { readonly do: 'report' }
   | { readonly do: 'broadcast'; readonly size: number; readonly times: number }
@@ -21,12 +24,14 @@ export type Command =
 export interface Report {
   /** Delay of its event loop in ms since the last report: of a hundred times, the second longest. */
   readonly delay99: number
+  /** Of attackers. */
   readonly messages: number
   readonly handlerErrors: number
   /** Uncaught exceptions and unhandled rejections. */
   readonly escaped: number
   /** Closed connections by what set the end in motion. */
   readonly ends: Partial<Record<CloseTrigger, number>>
+  /** Of attackers. */
   readonly connections: number
   readonly handles: number
   /** Bytes in use, on V8's heap and behind it. */

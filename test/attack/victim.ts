@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { type Connection, type Message, type ServerOptions, WebSocketServer } from '../../lib/index.ts'
 import { portOf } from '../help/serve.ts'
-import type { Command, Manner, Report } from './target.ts'
+import { bystander, type Command, type Manner, type Report } from './target.ts'
 
 const [manner, json] = process.argv.slice(2) as [Manner, string]
 const options: ServerOptions = { port: 0, host: '127.0.0.1', ...JSON.parse(json) }
@@ -12,6 +12,7 @@ delay.enable()
 let messages = 0
 let handlerErrors = 0
 let escaped = 0
+let bystanders = 0
 const ends: Record<string, number> = {}
 
 const onEscape = (): void => void escaped++
@@ -39,7 +40,13 @@ const server = new WebSocketServer(manner === 'undecided' ? { ...options, verify
 // A deaf server listens to nothing that happens to a connection.
 if (manner !== 'deaf') {
   server.on('handlerError', () => void handlerErrors++)
-  server.on('connection', (connection) => {
+  server.on('connection', (connection, request) => {
+    if (request.url === bystander) {
+      bystanders++
+      connection.on('message', (message) => connection.send(message))
+      connection.on('close', () => void bystanders--)
+      return
+    }
     connection.on('close', ({ trigger }) => {
       ends[trigger] = (ends[trigger] ?? 0) + 1
     })
@@ -56,7 +63,7 @@ function report(): Report {
     handlerErrors,
     escaped,
     ends,
-    connections: server.connections.size,
+    connections: server.connections.size - bystanders,
     handles: process.getActiveResourcesInfo().length,
     heap: heapUsed + external,
   }
