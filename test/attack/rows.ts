@@ -2,5 +2,6 @@
 import { deflateRows } from './deflate.ts'
 import { frameRows } from './frames.ts'
 import type { Row } from './row.ts'
+import { slowRows } from './slow.ts'
 
-export const rows: readonly Row[] = [...frameRows, ...deflateRows]
+export const rows: readonly Row[] = [...frameRows, ...deflateRows, ...slowRows]

@@ -79,8 +79,9 @@ export class Target {
     return this.#ask<Report>({ do: 'report' })
   }
 
-  broadcast(size: number, times: number): Promise<Report> {
-    return this.#ask<Report>({ do: 'broadcast', size, times })
+  /** One message to all in each turn of its event loop. */
+  async broadcast(size: number, times: number): Promise<void> {
+    await this.#ask<string>({ do: 'broadcast', size, times })
   }
 
   /** The server closes, and its process has nothing more to do; resolves when it has exited by itself. */

@@ -80,7 +80,12 @@ process.on('message', async (command: Command) => {
     return
   }
   if (command.do === 'broadcast') {
-    for (let each = 0; each < command.times; each++) server.broadcast(Buffer.alloc(command.size, each))
+    for (let each = 0; each < command.times; each++) {
+      server.broadcast(Buffer.alloc(command.size, each))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    process.send?.('done')
+    return
   }
   process.send?.(report())
 })
