@@ -33,8 +33,8 @@ export class Attacker {
   /** Makes the handshake, with that offer of extensions if it is one. */
   static async open(port: number, offer = '', target = '/'): Promise<Attacker> {
     const socket = await dial(port)
-    const lines = offer === '' ? [] : [`Sec-WebSocket-Extensions: ${offer}`]
-    socket.write(upgradeRequest({ target, lines }))
+    const extensions = offer === '' ? [] : [`Sec-WebSocket-Extensions: ${offer}`]
+    socket.write(upgradeRequest({ target, lines: ['Sec-WebSocket-Protocol: chat', ...extensions] }))
     let received = Buffer.alloc(0)
     while (!received.includes('\r\n\r\n') && !socket.closed) {
       const [chunk]: Buffer[] = await Promise.race([

@@ -1,9 +1,10 @@
 /** A peer that means no harm, in a process of its own: how long its echoes take while others attack. */
+import { Buffer } from 'node:buffer'
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { connect } from '../../lib/index.ts'
+import { connect, type Message } from '../../lib/index.ts'
 import { percentile } from './ledger.ts'
 import { bystander } from './target.ts'
 
@@ -43,8 +44,11 @@ async function echo(port: number): Promise<void> {
   while (!stay.signal.aborted && connection.state === 'open') {
     const sent = performance.now()
     connection.send('hello')
-    const echoed = await connection.receive({ signal: stay.signal }).catch(() => undefined)
-    if (echoed !== undefined) times.push(performance.now() - sent)
+    let heard: Message | undefined
+    // What is binary is a broadcast.
+    do heard = await connection.receive({ signal: stay.signal }).catch(() => undefined)
+    while (heard instanceof Buffer)
+    if (heard !== undefined) times.push(performance.now() - sent)
     await sleep(10)
   }
   // It is asked when the attack is over, however early its own connection was.

@@ -1,7 +1,8 @@
 /** The attack matrix: all rows in its order. */
 import { deflateRows } from './deflate.ts'
 import { frameRows } from './frames.ts'
+import { handlerRows } from './handlers.ts'
 import type { Row } from './row.ts'
 import { slowRows } from './slow.ts'
 
-export const rows: readonly Row[] = [...frameRows, ...deflateRows, ...slowRows]
+export const rows: readonly Row[] = [...frameRows, ...deflateRows, ...slowRows, ...handlerRows]

@@ -44,7 +44,7 @@ export async function besiege(
 }
 
 /** How the server is when it has forgotten all connections and has no more descriptors than that, or will not. */
-async function settled(target: Target, descriptors: number): Promise<Settled> {
+export async function settled(target: Target, descriptors: number): Promise<Settled> {
   const until = performance.now() + patience
   for (;;) {
     const { escaped, connections, handles } = await target.report()
@@ -55,7 +55,7 @@ async function settled(target: Target, descriptors: number): Promise<Settled> {
   }
 }
 
-interface Settled {
+export interface Settled {
   readonly escaped: number
   readonly connections: number
   readonly handles: number

@@ -204,11 +204,13 @@ async function stalledListeners(ledger: Ledger): Promise<void> {
     )
     ledger.note('… until all who read have it', median(beside, 'ms'), 1.2 * median(alone, 'ms'), 'ms')
 
+    target.dismiss()
     const { ends } = await target.report()
     for (const each of await target.attackers(10)) each.socket.pause()
     let cut = 0
     for (let round = 0; round < 40 && cut < 10; round++) {
-      await broadcast()
+      await target.broadcast(size, times)
+      await sleep(100)
       cut = ((await target.report()).ends.limit ?? 0) - (ends.limit ?? 0)
     }
     ledger.must(`those who do not read are cut: ${cut} of 10`, cut === 10)

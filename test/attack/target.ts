@@ -7,10 +7,16 @@ import type { CloseCounts, CloseTrigger, ServerOptions } from '../../lib/index.t
 import { Attacker } from './attacker.ts'
 
 /**
- * What the server does: echo text and count the rest, listen to nothing, push to whoever sends a message, or never
- * come to a decision about a request.
+ * What the server does: echo text and count the rest, listen to nothing, push to whoever sends a message, never come to
+ * a decision about a request, or fail in the listener or callback that the path names.
  */
-export type Manner = 'echo' | 'deaf' | 'push' | 'undecided'
+export type Manner = 'echo' | 'deaf' | 'push' | 'undecided' | 'broken'
+
+/** What can fail: callbacks of the handshake, and listeners. */
+export const faults = {
+  handshake: ['path', 'origins', 'verify', 'protocols'],
+  listeners: ['connection', 'message', 'ping', 'pong', 'state', 'close'],
+} as const
 
 /** The path of those who mean no harm: what they do is not counted. */
 export const bystander = '/bystander'

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { type Connection, type Message, type ServerOptions, WebSocketServer } from '../../lib/index.ts'
 import { portOf } from '../help/serve.ts'
-import { bystander, type Command, type Manner, type Report } from './target.ts'
+import { bystander, type Command, faults, type Manner, type Report } from './target.ts'
 
 const [manner, json] = process.argv.slice(2) as [Manner, string]
 const options: ServerOptions = { port: 0, host: '127.0.0.1', ...JSON.parse(json) }
@@ -34,8 +34,37 @@ function push(this: Connection): void {
   more()
 }
 
-const undecided: ServerOptions['verify'] = () => new Promise<undefined>(() => {})
-const server = new WebSocketServer(manner === 'undecided' ? { ...options, verify: undecided } : options)
+/** Does what the path says that this listener or callback does: `/message/throws`, `/verify/rejects`. */
+function act(name: string, url: string | undefined): unknown {
+  const [, wrong, how] = (url ?? '').split('/')
+  if (wrong !== name) return undefined
+  const error = new Error('broken')
+  if (how === 'throws') throw error
+  return Promise.reject(error)
+}
+
+/** What comes after the handshake: what a broken server's listeners do. */
+function listenBadly(connection: Connection, url: string | undefined): void {
+  for (const name of faults.listeners) {
+    if (name !== 'connection') connection.once(name, () => act(name, url))
+  }
+}
+
+function optionsOf(manner: Manner): ServerOptions {
+  if (manner === 'undecided') return { ...options, verify: () => new Promise<undefined>(() => {}) }
+  if (manner !== 'broken') return options
+  const answer = <T>(name: string, url: string | undefined, otherwise: T): T =>
+    (act(name, url) as T | undefined) ?? otherwise
+  return {
+    ...options,
+    path: (path) => answer('path', path, true),
+    origins: (_, request) => answer('origins', request.url, true),
+    verify: (request) => answer('verify', request.url, undefined),
+    protocols: (_, request) => answer('protocols', request.url, undefined),
+  }
+}
+
+const server = new WebSocketServer(optionsOf(manner))
 
 // A deaf server listens to nothing that happens to a connection.
 if (manner !== 'deaf') {
@@ -47,11 +76,13 @@ if (manner !== 'deaf') {
       connection.on('close', () => void bystanders--)
       return
     }
+    if (manner === 'broken') listenBadly(connection, request.url)
     connection.on('close', ({ trigger }) => {
       ends[trigger] = (ends[trigger] ?? 0) + 1
     })
     connection.on('message', manner === 'push' ? push : count)
   })
+  if (manner === 'broken') server.on('connection', (_, request) => act('connection', request.url))
 }
 
 function report(): Report {
