@@ -19,9 +19,10 @@ export async function prove(ledger: Ledger, file: string, titles: RegExp): Promi
   const program = fileURLToPath(new URL(`../${file}.test.js`, import.meta.url))
   const child = spawn(process.execPath, [program], {
     env: { ...process.env, TAP_GREP: String(titles) },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'ignore'],
   })
   const [output, [status]] = await Promise.all([text(child.stdout), once(child, 'close')])
   const passed = Number(/^# \{[^}]*\bpass: (\d+)/m.exec(output)?.[1] ?? 0)
+  if (status !== 0) console.error(output)
   ledger.must(`${passed} assertions of test/${file}.test.ts, ${titles}`, status === 0 && passed > 0)
 }

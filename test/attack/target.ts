@@ -32,6 +32,8 @@ export interface Report {
   readonly delay99: number
   /** Of attackers. */
   readonly messages: number
+  /** Those that an undecided server has before it. */
+  readonly requests: number
   readonly handlerErrors: number
   /** Uncaught exceptions and unhandled rejections. */
   readonly escaped: number
@@ -91,9 +93,9 @@ export class Target {
   }
 
   /** The server closes, and its process has nothing more to do; resolves when it has exited by itself. */
-  async close(): Promise<CloseCounts & { readonly status: unknown }> {
+  async close(): Promise<CloseCounts & { readonly escaped: number; readonly status: unknown }> {
     const left = once(this.#child, 'exit')
-    const counts = await this.#ask<CloseCounts>({ do: 'close' })
+    const counts = await this.#ask<CloseCounts & { readonly escaped: number }>({ do: 'close' })
     const [status] = await left
     return { ...counts, status }
   }

@@ -12,6 +12,7 @@ delay.enable()
 let messages = 0
 let handlerErrors = 0
 let escaped = 0
+let requests = 0
 let bystanders = 0
 const ends: Record<string, number> = {}
 
@@ -51,7 +52,13 @@ function listenBadly(connection: Connection, url: string | undefined): void {
 }
 
 function optionsOf(manner: Manner): ServerOptions {
-  if (manner === 'undecided') return { ...options, verify: () => new Promise<undefined>(() => {}) }
+  if (manner === 'undecided') {
+    const verify = (): Promise<undefined> => {
+      requests++
+      return new Promise(() => {})
+    }
+    return { ...options, verify }
+  }
   if (manner !== 'broken') return options
   const answer = <T>(name: string, url: string | undefined, otherwise: T): T =>
     (act(name, url) as T | undefined) ?? otherwise
@@ -85,12 +92,17 @@ if (manner !== 'deaf') {
   if (manner === 'broken') server.on('connection', (_, request) => act('connection', request.url))
 }
 
-function report(): Report {
-  globalThis.gc?.()
+async function report(): Promise<Report> {
+  // What buffers held is given back some time after a collection.
+  for (let round = 0; round < 3; round++) {
+    globalThis.gc?.()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
   const { heapUsed, external } = process.memoryUsage()
   const told = {
     delay99: delay.percentile(99) / 1e6,
     messages,
+    requests,
     handlerErrors,
     escaped,
     ends,
@@ -105,7 +117,7 @@ function report(): Report {
 process.on('message', async (command: Command) => {
   if (command.do === 'close') {
     const counts = await server.close()
-    process.send?.(counts)
+    process.send?.({ ...counts, escaped })
     process.off('disconnect', leave)
     process.disconnect()
     return
@@ -118,7 +130,7 @@ process.on('message', async (command: Command) => {
     process.send?.('done')
     return
   }
-  process.send?.(report())
+  process.send?.(await report())
 })
 
 const leave = (): void => process.exit()
