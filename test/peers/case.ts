@@ -24,6 +24,8 @@ export interface Case {
   readonly needs?: readonly (keyof Abilities)[]
   /** Only for applications that may close with any code. */
   readonly needsAnyCode?: boolean
+  /** Needs a wire between the two, so it is for TCP. */
+  readonly wired?: true
   readonly our?: ConnectionOptions
   readonly offered?: string[]
   readonly known?: string[]

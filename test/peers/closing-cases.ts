@@ -63,9 +63,13 @@ export const closingCases: readonly Case[] = [
   {
     feature: 'close',
     title: '6455-1.4-simultaneous-close: both close at once, and each hears the other',
+    wired: true,
     async run(scene) {
+      const bothHaveSent = scene.wire?.hold()
       void scene.ours.close(3000, 'ours')
       scene.theirs.close(4000, 'theirs')
+      await bothHaveSent
+      scene.wire?.release()
       await endsWith(scene, 'both', [
         {
           code: 4000,

@@ -27,6 +27,7 @@ export const deflateCases: readonly Case[] = [
   ...combinations.map((compression): Case => ({
     feature: 'deflate',
     title: `7692-7.1: ${named(compression)}`,
+    wired: true,
     our: { compression },
     async run(scene) {
       agrees(scene, compression)
@@ -137,8 +138,8 @@ async function saves({ t, ours, wire, pairing }: Scene): Promise<void> {
     t.ok((direction?.bytes ?? whole) < 0.7 * whole, `${direction?.bytes} bytes for ${whole}`)
 }
 
-function named({ threshold: _, ...parameters }: CompressionOptions): string {
-  const given = Object.entries(parameters).filter(([, value]) => value !== false)
+function named(parameters: CompressionOptions): string {
+  const given = Object.entries(parameters).filter(([name, value]) => name !== 'threshold' && value !== false)
   return (
     given.map(([name, value]) => (value === true ? name : `${name} ${value}`)).join(', ') || 'no parameters'
   )

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect, type Connection, type ConnectionOptions, WebSocketServer } from '../../lib/index.ts'
 import { listen } from './listening.ts'
 import type { Certificate, Implementation, Meeting, PeerClient, PeerServer, Transport } from './peer.ts'
-import { layWire, type Wire } from './wire.ts'
+import { layWire } from './wire.ts'
 
 export interface MeetOptions {
   readonly transport: Transport
@@ -11,8 +11,10 @@ export interface MeetOptions {
   /** Subprotocols that the client offers, and those that the server knows. */
   readonly offered?: string[]
   readonly known?: string[]
-  /** They speak permessage-deflate; then what passes is taken note of. */
+  /** They speak permessage-deflate. */
   readonly deflate?: boolean
+  /** There is a wire between the two, over TCP. */
+  readonly wired?: boolean
   /** Options of our side. */
   readonly our?: ConnectionOptions
   /** Called with what gives up the meeting's servers. */
@@ -29,7 +31,16 @@ export function ourServerAnd(client: PeerClient): Pairing {
   return {
     ...client,
     ourRole: 'server',
-    async meet({ transport, certificate, offered = [], known = [], deflate = false, our = {}, teardown }) {
+    async meet({
+      transport,
+      certificate,
+      offered = [],
+      known = [],
+      deflate = false,
+      wired = false,
+      our = {},
+      teardown,
+    }) {
       const { http, url, close } = await listen(transport, certificate)
       const origins = client.origin === undefined ? {} : { origins: [client.origin] }
       const server = new WebSocketServer({ server: http, protocols: known, ...origins, ...our })
@@ -38,12 +49,18 @@ export function ourServerAnd(client: PeerClient): Pairing {
         await server.close()
         await close()
       })
-      const { address, wire } = await wired(url, deflate, teardown)
+      const laid = wired ? await layWire(url) : undefined
+      if (laid !== undefined) teardown(laid.close)
+
       const accepted = once(server, 'connection')
-      const theirs = await client.open(address, { protocols: offered, deflate, ca: certificate.cert })
+      const theirs = await client.open(laid?.url ?? url, {
+        protocols: offered,
+        deflate,
+        ca: certificate.cert,
+      })
       const [ours]: Connection[] = await accepted
       if (ours === undefined) throw new Error('no connection')
-      return { ours, theirs, ...wire }
+      return { ours, theirs, wire: await laid?.wire }
     },
   }
 }
@@ -52,27 +69,31 @@ export function ourClientAnd(server: PeerServer): Pairing {
   return {
     ...server,
     ourRole: 'client',
-    async meet({ transport, certificate, offered = [], known = [], deflate = false, our = {}, teardown }) {
+    async meet({
+      transport,
+      certificate,
+      offered = [],
+      known = [],
+      deflate = false,
+      wired = false,
+      our = {},
+      teardown,
+    }) {
       const { url, peer, close } = await server.listen(transport, { protocols: known, deflate, certificate })
-      let ours: Connection | undefined
-      teardown(async () => {
-        ours?.terminate()
-        await close()
+      teardown(close)
+      const laid = wired ? await layWire(url) : undefined
+      if (laid !== undefined) teardown(laid.close)
+
+      const ours = await connect(laid?.url ?? url, {
+        protocols: offered,
+        tls: { ca: certificate.cert },
+        ...our,
       })
-      const { address, wire } = await wired(url, deflate, teardown)
-      ours = await connect(address, { protocols: offered, tls: { ca: certificate.cert }, ...our })
-      return { ours, theirs: await peer, ...wire }
+      teardown(() => {
+        ours.terminate()
+        return ours.closed
+      })
+      return { ours, theirs: await peer, wire: await laid?.wire }
     },
   }
-}
-
-async function wired(
-  url: string,
-  isWanted: boolean,
-  teardown: MeetOptions['teardown'],
-): Promise<{ address: string; wire?: { wire: Wire } }> {
-  if (!isWanted) return { address: url }
-  const { url: address, wire, close } = await layWire(url)
-  teardown(close)
-  return { address, wire: { wire } }
 }

@@ -76,6 +76,8 @@ export interface Implementation {
   readonly answer: (close: CloseBody) => CloseBody
   /** What it tells of an end, where that is less than what happened. */
   readonly tells?: (record: PeerRecord, end: End) => PeerRecord
+  /** The reasons for `answer` and `tells`, and what else is to be known. */
+  readonly notes?: readonly string[]
   readonly differences?: readonly Difference[]
 }
 
@@ -108,6 +110,6 @@ export interface PeerServer extends Implementation {
 export interface Meeting {
   readonly ours: Connection
   readonly theirs: Peer
-  /** What passed between them, where that was asked for. */
-  readonly wire?: Wire
+  /** What is between them, where that was asked for. */
+  readonly wire: Wire | undefined
 }

@@ -16,8 +16,8 @@ export interface Row {
   readonly ourRole: 'server' | 'client'
   readonly peer: string
   readonly cells: { [column in Column]?: Cell }
-  /** Why tests were not run. */
-  readonly why: string[]
+  /** What it does otherwise. */
+  readonly notes: string[]
 }
 
 /** Over TCP each feature has a column; other transports have one each. */
@@ -26,8 +26,8 @@ export type Column = Feature | Exclude<Transport, 'TCP'>
 export class Results {
   readonly #row: Row
 
-  constructor({ ourRole, name, version }: Pick<Pairing, 'ourRole' | 'name' | 'version'>) {
-    this.#row = { ourRole, peer: `${name} ${version}`, cells: {}, why: [] }
+  constructor({ ourRole, name, version, notes = [] }: Pairing) {
+    this.#row = { ourRole, peer: `${name} ${version}`, cells: {}, notes: [...notes] }
   }
 
   note(feature: Feature, transport: Transport, passed: boolean): void {
@@ -36,7 +36,7 @@ export class Results {
 
   differs(feature: Feature, transport: Transport, { why }: Difference): void {
     this.#cell(feature, transport).differs++
-    if (!this.#row.why.includes(why)) this.#row.why.push(why)
+    if (!this.#row.notes.includes(why)) this.#row.notes.push(why)
   }
 
   write(): void {

@@ -21,9 +21,9 @@ export async function suite(t: Test, pairing: Pairing, certificate: Certificate)
         if (!suits(each, pairing, transport)) continue
         const difference = pairing.differences?.find(({ tests }) => tests.test(each.title))
         if (difference === undefined) {
-          const { subtest } = t.test(each.title, (t) => play(t, each, pairing, transport, certificate))
-          await subtest
-          results.note(each.feature, transport, subtest?.passing() ?? false)
+          const test = t.test(each.title, (t) => play(t, each, pairing, transport, certificate))
+          await test
+          results.note(each.feature, transport, test.subtest?.passing() ?? false)
         } else {
           results.differs(each.feature, transport, difference)
         }
@@ -35,34 +35,36 @@ export async function suite(t: Test, pairing: Pairing, certificate: Certificate)
 
 /** Compression has nothing to do with what is below; TCP is enough for it. */
 function suits(
-  { feature, needs = [], needsAnyCode = false }: Case,
+  { feature, needs = [], needsAnyCode = false, wired }: Case,
   pairing: Pairing,
   transport: Transport,
 ): boolean {
   return (
     needs.every((each) => pairing.abilities.includes(each)) &&
     (!needsAnyCode || pairing.closesWithAnyCode) &&
-    (feature !== 'deflate' || (pairing.deflate !== 'none' && transport === 'TCP'))
+    (feature !== 'deflate' || pairing.deflate !== 'none') &&
+    (transport === 'TCP' || !(wired || feature === 'deflate'))
   )
 }
 
 async function play(
   t: Test,
-  { feature, run, our, offered = [], known = [] }: Case,
+  { feature, run, our, offered = [], known = [], wired }: Case,
   pairing: Pairing,
   transport: Transport,
   certificate: Certificate,
 ): Promise<void> {
   const clock = new FakeTimers()
   const teardown = (close: () => Promise<unknown>): void => t.teardown(close)
-  const { ours, theirs, ...wire } = await pairing.meet({
+  const meeting = await pairing.meet({
     transport,
     certificate,
     offered,
     known,
     deflate: feature === 'deflate',
+    wired: wired === true,
     our: { ...our, timers: clock },
     teardown,
   })
-  await run({ t, pairing, clock, ours, theirs, ...wire })
+  await run({ t, pairing, clock, ...meeting })
 }

@@ -1,5 +1,5 @@
 /** A piece of wire between two ends, over TCP, that takes note of what passes. */
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { portOf } from '../help/serve.ts'
@@ -16,15 +16,25 @@ export interface Passed {
 export interface Wire {
   readonly fromClient: Passed
   readonly fromServer: Passed
+  /** Holds back what is sent from now on; resolves when both sides have sent something. */
+  hold(): Promise<unknown>
+  /** Lets go of it. */
+  release(): void
 }
 
-class Record implements Passed {
+class Direction implements Passed {
   bytes = 0
   #head = ''
+  readonly #to: Socket
+  /** What is held back, and who is told of it. */
+  #held: { chunks: Buffer[]; told: () => void } | undefined
 
-  take(chunk: Buffer): void {
-    this.bytes += chunk.length
-    if (!this.#head.includes('\r\n\r\n')) this.#head += chunk.toString('latin1')
+  constructor(from: Socket, to: Socket) {
+    this.#to = to
+    from.on('data', (chunk) => this.#take(chunk))
+    from.on('end', () => to.end())
+    from.on('error', () => to.destroy())
+    from.on('close', () => to.destroySoon())
   }
 
   field(name: string): string | undefined {
@@ -32,35 +42,59 @@ class Record implements Passed {
     const line = lines.find((each) => each.toLowerCase().startsWith(`${name}:`))
     return line?.slice(name.length + 1).trim()
   }
+
+  hold(): Promise<void> {
+    return new Promise((told) => {
+      this.#held = { chunks: [], told }
+    })
+  }
+
+  release(): void {
+    for (const chunk of this.#held?.chunks ?? []) this.#to.write(chunk)
+    this.#held = undefined
+  }
+
+  #take(chunk: Buffer): void {
+    this.bytes += chunk.length
+    if (!this.#head.includes('\r\n\r\n')) this.#head += chunk.toString('latin1')
+    if (this.#held === undefined) this.#to.write(chunk)
+    else {
+      this.#held.chunks.push(chunk)
+      this.#held.told()
+    }
+  }
 }
 
-/** Leads to the server at a `ws:` address; for one connection. */
-export async function layWire(url: string): Promise<Listening & { readonly wire: Wire }> {
+/** Leads to the server at a `ws:` address; for one connection, which `wire` resolves with. */
+export async function layWire(url: string): Promise<Listening & { readonly wire: Promise<Wire> }> {
   const { hostname, port } = new URL(url)
-  const fromClient = new Record()
-  const fromServer = new Record()
   const sockets: Socket[] = []
-  const server = createServer((client) => {
-    const upstream = connect(Number(port), hostname)
-    sockets.push(client, upstream)
-    join(client, upstream, fromClient)
-    join(upstream, client, fromServer)
+  const server = createServer({ allowHalfOpen: true })
+  const wire = new Promise<Wire>((resolve) => {
+    server.once('connection', (client: Socket) => {
+      const upstream = connect({ port: Number(port), host: hostname, allowHalfOpen: true })
+      sockets.push(client, upstream)
+      const fromClient = new Direction(client, upstream)
+      const fromServer = new Direction(upstream, client)
+      resolve({
+        fromClient,
+        fromServer,
+        hold: () => Promise.all([fromClient.hold(), fromServer.hold()]),
+        release() {
+          fromClient.release()
+          fromServer.release()
+        },
+      })
+    })
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
     url: `ws://127.0.0.1:${portOf(server)}/`,
-    wire: { fromClient, fromServer },
+    wire,
     close() {
       for (const socket of sockets) socket.destroy()
       return new Promise((resolve) => server.close(resolve))
     },
   }
-}
-
-function join(from: Socket, to: Socket, record: Record): void {
-  from.on('data', (chunk) => record.take(chunk))
-  from.pipe(to)
-  from.on('error', () => to.destroy())
-  from.on('close', () => to.destroySoon())
 }
