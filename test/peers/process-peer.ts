@@ -89,7 +89,7 @@ export class Program {
     const messages = on(end, 'message')
     const closed = once(end, 'closed').then(([record]: PeerRecord[]) => record ?? neverTold())
     closed.catch(() => {}) // Whoever waits for it is told.
-    const [protocol] = await once(end, 'open')
+    const [protocol] = await Promise.race([once(end, 'open'), closed.then(neverOpened)])
     return {
       protocol,
       closed,
@@ -156,6 +156,10 @@ function hex(data: string | Buffer): string {
 
 function bytes(word: string): Buffer {
   return Buffer.from(word === '-' ? '' : word, 'hex')
+}
+
+function neverOpened({ code }: PeerRecord): never {
+  throw new Error(`the peer could not connect: ${code}`)
 }
 
 function neverTold(): never {

@@ -11,7 +11,10 @@ const kind: Kind = {
   closesWithAnyCode: true,
   answer: ({ code }) => ({ code, reason: '' }),
   tells: (record) => (record.code === 1005 ? { code: 1006, reason: '', wasClean: false } : record),
-  notes: ['tells nobody whether there was a Close without a code or none'],
+  notes: [
+    'answers with our code and no reason',
+    'tells nobody whether there was a Close without a code or none',
+  ],
 }
 
 const client: Kind = {

@@ -19,6 +19,7 @@ export const undici = {
   deflate: 'inflates only',
   closesWithAnyCode: false,
   answer: ({ code }: CloseBody) => ({ code, reason: '' }),
+  notes: ['answers with our code and no reason', 'never compresses, only decompresses'],
 } as const
 
 /** Resolves when the socket is open. */

@@ -3,7 +3,6 @@ import type { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { portOf } from '../help/serve.ts'
-import type { Listening } from './peer.ts'
 
 /** One direction. */
 export interface Passed {
@@ -20,6 +19,13 @@ export interface Wire {
   hold(): Promise<unknown>
   /** Lets go of it. */
   release(): void
+}
+
+/** A wire that is there before anybody uses it. */
+interface Laid {
+  readonly url: string
+  readonly close: () => Promise<unknown>
+  readonly wire: Promise<Wire>
 }
 
 class Direction implements Passed {
@@ -65,8 +71,8 @@ class Direction implements Passed {
   }
 }
 
-/** Leads to the server at a `ws:` address; for one connection, which `wire` resolves with. */
-export async function layWire(url: string): Promise<Listening & { readonly wire: Promise<Wire> }> {
+/** Leads to the server at a `ws:` address, for one connection. */
+export async function layWire(url: string): Promise<Laid> {
   const { hostname, port } = new URL(url)
   const sockets: Socket[] = []
   const server = createServer({ allowHalfOpen: true })
