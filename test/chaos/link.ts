@@ -2,7 +2,7 @@
  * One connection from beginning to end: a client, the network, a server, and a clock of their own that stands still
  * while anything moves. So no connection depends on the others, and each can be played again alone.
  */
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { connect as connectTcp, type Socket } from 'node:net'
@@ -69,7 +69,7 @@ export class Link {
     this.#options = {
       timers: this.timers,
       keepalive: true,
-      compression: plan.compression ? { threshold: 64 } : false,
+      compression: plan.compression === undefined ? false : { threshold: plan.compression, level: 1 },
       random: (bytes) => bytes.set(random.bytes(bytes.length)),
     }
     const closeReply = plan.server.manualReply ? 'manual' : 'auto'

@@ -21,9 +21,9 @@ interface Piece {
 
 export interface NetworkEvents {
   /** Something has happened. */
-  moved(): void
+  readonly moved: () => void
   /** Bytes that pass; for planting bugs. */
-  tamper: ((direction: 'up' | 'down', bytes: Buffer, at: number) => void) | undefined
+  readonly tamper: ((direction: 'up' | 'down', bytes: Buffer, at: number) => void) | undefined
 }
 
 export class Network {
@@ -97,8 +97,8 @@ export class Network {
 }
 
 interface FlowEvents {
-  moved(): void
-  cut(cut: Cut): void
+  readonly moved: () => void
+  readonly cut: (cut: Cut) => void
   readonly tamper: ((bytes: Buffer, at: number) => void) | undefined
 }
 
@@ -207,8 +207,9 @@ class Flow {
 
   /** Whether the piece is held back because more may come. */
   #mayJoin(piece: Piece): boolean {
-    if (piece.kind !== 'coalesce' || this.#heldBytes >= piece.left || this.#ended) return false
+    if (piece.kind !== 'coalesce') return false
     this.#cancelTimer()
+    if (this.#heldBytes >= piece.left || this.#ended) return false
     this.#cancelTimer = this.#timers.after(joinTime, () => {
       this.#piece = { kind: 'pass', left: this.#heldBytes }
       this.#pump()

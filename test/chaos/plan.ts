@@ -45,7 +45,8 @@ export interface FlowPlan {
 
 export interface Plan {
   readonly number: number
-  readonly compression: boolean
+  /** Messages are compressed from so many bytes on. */
+  readonly compression: number | undefined
   readonly client: EndPlan
   readonly server: EndPlan
   /** From the client to the server. */
@@ -59,7 +60,7 @@ const headSize = 200
 /** Connection `number` of a seed; the same every time, whatever the others do. */
 export function planOf(seed: number, number: number): Plan {
   const random = new Random(seed, 'plan', number)
-  const compression = random.once(2)
+  const compression = random.once(2) ? random.pick([64, 256, 256, 256]) : undefined
   const client = endPlan(random)
   const server = endPlan(random)
   // Somebody has to begin; both may.

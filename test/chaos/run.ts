@@ -47,7 +47,6 @@ console.log(`violations = ${result.violations.length}`)
 if (result.violations.length > 0) process.exitCode = 1
 
 function number(name: string, text: string): number {
-  if (/^[0-9]+$/.test(text)) return Number(text)
-  console.error(`--${name} wants a number, not ${text}`)
-  process.exit(2)
+  if (!/^[0-9]+$/.test(text)) throw new TypeError(`--${name} wants a number, not ${text}`)
+  return Number(text)
 }
