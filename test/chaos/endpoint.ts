@@ -121,8 +121,10 @@ export class Endpoint {
   async #stream(): Promise<boolean> {
     const { connection } = this
     const first = this.#sent
-    const whole = partsOf(this.#messages.next(), this.#random)
+    const message = this.#messages.next()
+    const whole = partsOf(message, this.#random)
     this.#sent++
+    if (this.#spoil?.(first, message).length === 0) return true
     const streamed = connection.sendFragments(whole).then(
       () => true,
       () => false,

@@ -21,6 +21,7 @@ import { turns } from '../help/loop.ts'
 import { Endpoint, type Spoil } from './endpoint.ts'
 import { Network, type NetworkEvents } from './network.ts'
 import type { Cut, Plan } from './plan.ts'
+import { threadPoolBusy } from './thread-pool.ts'
 
 /** So many turns of the event loop in which nothing moves, and time passes. */
 const patience = 10
@@ -134,7 +135,7 @@ export class Link {
     this.#quiet = false
     while (!over() && this.timers.now() < deadline) {
       await turns()
-      if (this.#moves !== seen || this.#arriving()) {
+      if (this.#moves !== seen || this.#arriving() || threadPoolBusy()) {
         seen = this.#moves
         still = 0
         step = firstStep
