@@ -29,6 +29,14 @@ interface LargeFrame {
   readonly payload: Buffer
 }
 
+/** Who waits for a turn, or to close when those before have had theirs. */
+interface Waiting {
+  readonly turn: Turn | undefined
+  begin(): void
+}
+
+type Turn = 'stream' | 'compression'
+
 /** Room that frames are written into, one behind the other. */
 interface Block {
   bytes: Buffer
@@ -86,9 +94,9 @@ export class Sender {
   #pong: Buffer | undefined
 
   /** A message takes its time: it is streamed, or compressed in the thread pool. What comes later waits behind it. */
-  #turn: 'stream' | 'compression' | undefined
+  #turn: Turn | undefined
   /** Whole frames, and those who wait for a turn of their own or to close. */
-  #behind: (Buffer | (() => void))[] = []
+  #behind: (Buffer | Waiting)[] = []
   #behindBytes = 0
   #compressingBytes = 0
   /** Lets the stream go on, which waits until the output is below the mark. */
@@ -193,8 +201,8 @@ export class Sender {
   }
 
   /**
-   * Queues the Close, the last frame there is; `onFlushed` when the kernel has taken it. A stream under way is cut;
-   * messages that are being compressed go out first.
+   * Queues the Close, the last frame there is; `onFlushed` when the kernel has taken it. Messages that are being
+   * compressed go out first; a stream under way is cut, and so is one that waits, with all that waits behind it.
    */
   close(payload: Buffer, onFlushed: () => void): void {
     const close = (): void => {
@@ -203,7 +211,9 @@ export class Sender {
       this.#onCloseFlushed = onFlushed
     }
     if (this.#turn === 'compression') {
-      this.#behind.push(close)
+      const stream = this.#behind.findIndex((entry) => 'begin' in entry && entry.turn === 'stream')
+      const place = stream === -1 ? this.#behind.length : stream
+      this.#behind.splice(place, 0, { turn: undefined, begin: close })
       return
     }
     this.#dropBehind()
@@ -232,16 +242,17 @@ export class Sender {
   }
 
   /** Waits for those whose turn comes before; then the output is the caller's until `endTurn`. */
-  beginTurn(turn: 'stream' | 'compression'): Promise<void> {
+  beginTurn(turn: Turn): Promise<void> {
     if (this.#turn === undefined) {
       this.#turn = turn
       return Promise.resolve()
     }
     return new Promise((resolve) => {
-      this.#behind.push(() => {
+      const begin = (): void => {
         this.#turn = turn
         resolve()
-      })
+      }
+      this.#behind.push({ turn, begin })
     })
   }
 
@@ -251,8 +262,8 @@ export class Sender {
     while (this.#turn === undefined) {
       const next = this.#behind.shift()
       if (next === undefined) break
-      if (typeof next === 'function') {
-        next()
+      if ('begin' in next) {
+        next.begin()
       } else {
         this.#behindBytes -= next.length
         this.#push(next)
@@ -435,7 +446,7 @@ export class Sender {
   }
 
   #dropBehind(): void {
-    this.#behind = this.#behind.filter((entry) => typeof entry === 'function')
+    this.#behind = this.#behind.filter((entry) => 'begin' in entry)
     this.#behindBytes = 0
   }
 

@@ -745,6 +745,29 @@ await t.test('6455-5.5.1-no-data-after-close: what was dropped while it was comp
 })
 
 await t.test(
+  'X1: a Close goes behind what is compressed, in the place of a stream that waits; what waits behind that is gone',
+  async (t) => {
+    const { sender, wire } = begin({ threshold: 1000 })
+    sender.message(textOf(50_000), true)
+    sender.message('behind it', true)
+    let turn = false
+    const stream = sender.beginTurn('stream').then(() => {
+      turn = true
+      sender.endTurn()
+    })
+    sender.message('behind the stream', true)
+    sender.message(textOf(50_000), true)
+    sender.close(Buffer.from([0x03, 0xe8]), () => {})
+    t.equal(turn, false)
+    await stream
+    await until(() => sender.bufferedAmount === 0)
+    await turns(2)
+    t.match(wire(), [/^rsv 4 binary|^rsv 4 text/, 'text "behind it"', 'close 1000'])
+    t.equal(wire().length, 3)
+  },
+)
+
+await t.test(
   '7.1.7: drop gives the socket what one turn has held together, as far as it takes it',
   async (t) => {
     const { sender, wire } = begin()
