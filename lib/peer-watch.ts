@@ -17,7 +17,8 @@ export class PeerWatch {
   #quietSince: number
   #heard = false
   #pinged = false
-  /** Where the unfinished message stood when it last came on. */
+  /** Whether a message waited to be finished when it was last looked at, and where it stood when it last came on. */
+  #waited = false
   #markTime: number
   #markBytes = 0
   #markFrames = 0
@@ -37,7 +38,11 @@ export class PeerWatch {
   /** True when an unfinished message has not come on within the progress timeout. */
   stalls(now: number, held: boolean, { frames, unfinished }: Progress): boolean {
     const moved = frames !== this.#markFrames || this.#bytes - this.#markBytes >= leastProgress
-    if (held || !unfinished || moved) {
+    const waits = unfinished && !held
+    // What has begun since the last look has not waited since then.
+    const goesOn = waits && this.#waited && !moved
+    this.#waited = waits
+    if (!goesOn) {
       this.#markTime = now
       this.#markBytes = this.#bytes
       this.#markFrames = frames
