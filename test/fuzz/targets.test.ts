@@ -7,9 +7,12 @@ import { Worker } from 'node:worker_threads'
 import { decodeClosePayload, encodeClosePayload } from '../../frames/close-payload.ts'
 import { accept, judgeAnswer } from '../../lib/deflate/parameters.ts'
 import { Inflater } from '../../lib/deflate/inflater.ts'
+import { Connection } from '../../lib/connection.ts'
 import { judgeRequest, judgeResponse } from '../../lib/handshake.ts'
 import { parseExtensions } from '../../lib/header-list.ts'
+import { encodeFrame } from '../../frames/encoder.ts'
 import { closePayloadTarget } from './close-payload.ts'
+import { connectionTarget, type Make } from './connection.ts'
 import { readCorpus } from './corpus.ts'
 import { deflateTarget } from './deflate.ts'
 import { extensionHeaderTarget } from './extension-header.ts'
@@ -29,6 +32,7 @@ const cases: Readonly<Record<string, number>> = {
   deflate: 2000,
   'request-head': 2000,
   'response-head': 2000,
+  connection: 2000,
 }
 
 // In a worker: the hooks of a test runner on every promise would take ten times as long as the targets.
@@ -47,7 +51,7 @@ await t.test('every target has a corpus', async (t) => {
 })
 
 /** Targets with a bug each, by what the bug is. */
-const planted: Readonly<Record<string, Target>> = {
+const planted: Record<string, Target> = {
   'a code of the range 2000 to 2999 is taken': closePayloadTarget({
     encode: encodeClosePayload,
     decode: (payload) =>
@@ -133,6 +137,37 @@ const planted: Readonly<Record<string, Target>> = {
     attempt: (offered, chunks) => attempt({ ...offered, protocols: ['chat', 'superchat', 'other'] }, chunks),
   }),
 }
+
+/** Connections with a bug each. */
+const brokenConnections: Readonly<Record<string, Make>> = {
+  'the Close of the peer is answered at once, whatever the option says': (socket, init) =>
+    new Connection(socket, { ...init, closeReply: 'auto' }),
+  'the close timeout is a second too long': (socket, init) =>
+    new Connection(socket, { ...init, closeTimeout: 11_000 }),
+  'nobody keeps the connection alive': (socket, init) =>
+    new Connection(socket, { ...init, keepalive: false }),
+  'a frame follows the Close': (socket, init) => {
+    const connection = new Connection(socket, init)
+    connection.on('state', (state) => {
+      if (state === 'close-sent')
+        process.nextTick(() => socket.write(encodeFrame({ opcode: 0xa, payload: '' })))
+    })
+    return connection
+  },
+  'a message is lost': (socket, init) => {
+    const connection = new Connection(socket, init)
+    void connection.receive().catch(() => {})
+    return connection
+  },
+  'reading stops while it closes': (socket, init) => {
+    const connection = new Connection(socket, init)
+    connection.on('state', (state) => {
+      if (state === 'close-done') socket.pause()
+    })
+    return connection
+  },
+}
+for (const [bug, make] of Object.entries(brokenConnections)) planted[bug] = connectionTarget(make)
 
 for (const [bug, target] of Object.entries(planted)) {
   await t.test(`${target.name} finds out that ${bug}`, async (t) => {

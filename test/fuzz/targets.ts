@@ -1,5 +1,6 @@
 /** All targets, in the order in which they run. */
 import { closePayloadTarget } from './close-payload.ts'
+import { connectionTarget } from './connection.ts'
 import { decoderTarget } from './decoder.ts'
 import { deflateTarget } from './deflate.ts'
 import { decoderWsTarget } from './decoder-ws.ts'
@@ -17,5 +18,6 @@ export const targets: readonly Target[] = [
   deflateTarget(),
   requestHeadTarget(),
   responseHeadTarget(),
+  connectionTarget(),
   decoderWsTarget(),
 ]
