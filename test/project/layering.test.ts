@@ -44,6 +44,7 @@ const lib = [
   'fragment-stream',
   'closing',
   'connection',
+  'connecting',
   'client',
   'admission',
   'upgrade-router',
