@@ -110,7 +110,9 @@ function testsCell(all: readonly Naming[]): string {
     .map(([file, there]) => {
       const titles = [...new Set(there.map(({ title }) => title))]
       const shown = file.endsWith('.json') ? [severalVectors(titles)] : titles
-      return shown.map((title) => `${file}: ${title.replaceAll(/[|<*_`\\]/g, '\\$&')}`).join('<br>')
+      return shown
+        .map((title) => `${file}: ${withoutIds(title).replaceAll(/[|<*_`\\]/g, '\\$&')}`)
+        .join('<br>')
     })
     .join('<br>')
 }
@@ -123,6 +125,11 @@ function groups<T>(all: readonly T[], by: (each: T) => string): Map<string, T[]>
     else group.push(each)
   }
   return found
+}
+
+/** What stands behind the ids, if anything does. */
+function withoutIds(title: string): string {
+  return title.replace(/^[^:]*\d-[a-z][^:]*: /, '')
 }
 
 function severalVectors([first = '', ...others]: readonly string[]): string {
