@@ -339,21 +339,24 @@ await t.test('whatever fills the output makes it drain: pings, frames and fragme
   }
 })
 
-await t.test('bufferedAmount counts what is here and what the socket has', async (t) => {
-  const { socket, sender } = begin({ stalled: true, socketMark: 50 })
-  sender.message(Buffer.alloc(98), true)
-  sender.message(Buffer.alloc(5000), true)
-  t.equal(sender.bufferedAmount, 100 + 5004)
-  await turns()
-  t.equal(socket.writableLength, 100, 'full: the rest stays here')
-  t.equal(sender.bufferedAmount, 100 + 5004)
-  socket.accept()
-  await turns()
-  t.equal(sender.bufferedAmount, 5004)
-  socket.unstall()
-  await turns()
-  t.equal(sender.bufferedAmount, 0)
-})
+await t.test(
+  '6455-10.4-send-queue: bufferedAmount counts what is here and what the socket has',
+  async (t) => {
+    const { socket, sender } = begin({ stalled: true, socketMark: 50 })
+    sender.message(Buffer.alloc(98), true)
+    sender.message(Buffer.alloc(5000), true)
+    t.equal(sender.bufferedAmount, 100 + 5004)
+    await turns()
+    t.equal(socket.writableLength, 100, 'full: the rest stays here')
+    t.equal(sender.bufferedAmount, 100 + 5004)
+    socket.accept()
+    await turns()
+    t.equal(sender.bufferedAmount, 5004)
+    socket.unstall()
+    await turns()
+    t.equal(sender.bufferedAmount, 0)
+  },
+)
 
 await t.test(
   'D5: a large frame is given to the socket whole, though the socket is full behind its header',
