@@ -1,24 +1,20 @@
 /** Figures as people read them. */
-export type Unit = 'microseconds' | 'milliseconds' | 'bytes' | 'count' | 'share' | 'ratio'
-
 const KiB = 1024
 
+const formats = {
+  microseconds: (value: number) => (value >= 10_000 ? `${digits(value / 1000)} ms` : `${digits(value)} µs`),
+  milliseconds: (value: number) => `${digits(value)} ms`,
+  bytes: (value: number) =>
+    Math.abs(value) < KiB * KiB ? `${digits(value / KiB)} KiB` : `${digits(value / KiB / KiB)} MiB`,
+  count: digits,
+  share: (value: number) => `${Math.round(100 * value)} %`,
+  ratio: (value: number) => value.toFixed(2),
+} as const
+
+export type Unit = keyof typeof formats
+
 export function format(value: number, unit: Unit): string {
-  if (Number.isNaN(value)) return '–'
-  switch (unit) {
-    case 'microseconds':
-      return value >= 10_000 ? `${digits(value / 1000)} ms` : `${digits(value)} µs`
-    case 'milliseconds':
-      return `${digits(value)} ms`
-    case 'bytes':
-      return Math.abs(value) < KiB * KiB ? `${digits(value / KiB)} KiB` : `${digits(value / KiB / KiB)} MiB`
-    case 'count':
-      return value >= 100 ? Math.round(value).toLocaleString('en') : digits(value)
-    case 'share':
-      return `${Math.round(100 * value)} %`
-    case 'ratio':
-      return value.toFixed(2)
-  }
+  return Number.isNaN(value) ? '–' : formats[unit](value)
 }
 
 /** Three of them at least, none behind the point from 100 on. */

@@ -20,23 +20,17 @@ export interface Load {
 }
 
 /** Opens the connections and sees to it that each gets the right answer to one message. */
-export async function openLoad(contestant: ContestantProcess, workload: Traffic): Promise<Load> {
-  switch (workload.kind) {
-    case 'echo': {
-      const exchange = echoExchange(workload, contestant.contestant.frames)
-      const wires = await openWires(contestant, workload.connections, (wire) => tryOnce(wire, exchange))
-      return exchangeLoad(wires, exchange)
-    }
-    case 'receive':
-    case 'send': {
-      const exchange = batchExchange(workload)
-      const wires = await acceptWires(contestant, workload.connections)
-      await Promise.all(wires.map((wire) => tryOnce(wire, exchange)))
-      return exchangeLoad(wires, exchange)
-    }
-    case 'room':
-      return roomLoad(contestant, workload)
+export async function openLoad(process: ContestantProcess, workload: Traffic): Promise<Load> {
+  if (workload.kind === 'room') return roomLoad(process, workload)
+  if (workload.kind === 'echo') {
+    const exchange = echoExchange(workload, process.contestant.frames)
+    const wires = await openWires(process, workload.connections, (wire) => tryOnce(wire, exchange))
+    return exchangeLoad(wires, exchange)
   }
+  const exchange = batchExchange(workload)
+  const wires = await acceptWires(process, workload.connections)
+  await Promise.all(wires.map((wire) => tryOnce(wire, exchange)))
+  return exchangeLoad(wires, exchange)
 }
 
 /** Each connection goes on by itself, one exchange after the other. */
@@ -52,13 +46,13 @@ function exchangeLoad(wires: readonly Wire[], exchange: Exchange): Load {
 }
 
 /** A message counts once for each connection that it came to. */
-async function roomLoad(contestant: ContestantProcess, workload: Room): Promise<Load> {
+async function roomLoad(process: ContestantProcess, workload: Room): Promise<Load> {
   const { content, size, senders } = workload
   const opcode = content === 'binary' ? Opcode.binary : Opcode.text
   const payload = payloadOf(content, size)
   const request = encodeFrame({ opcode, payload, maskKey: randomInt(2 ** 32) })
-  const reply = contestant.contestant.frames ? encodeFrame({ opcode, payload }) : request
-  const wires = await openWires(contestant, workload.connections)
+  const reply = process.contestant.frames ? encodeFrame({ opcode, payload }) : request
+  const wires = await openWires(process, workload.connections)
   const counter = new Counter()
 
   wires[0]?.write(request)

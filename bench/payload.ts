@@ -8,18 +8,23 @@ export type Content = 'binary' | 'ascii' | 'mixed'
 /** Two bytes a character in some scripts, three in others, four in the last of them. */
 const scripts = 'Grüße, мир! こんにちは, 世界. Καλημέρα 👋 '
 
+const payloads: Readonly<Record<Content, (size: number) => Buffer>> = {
+  binary: randomBytes,
+  ascii: (size) =>
+    Buffer.from(
+      randomBytes(Math.ceil(size / 2))
+        .toString('hex')
+        .slice(0, size),
+    ),
+  mixed: (size) => {
+    const payload = Buffer.alloc(size, ' ')
+    // Only whole characters are written.
+    new TextEncoder().encodeInto(scripts.repeat(Math.ceil(size / scripts.length)), payload)
+    return payload
+  },
+}
+
 /** A payload of exactly so many bytes. */
 export function payloadOf(content: Content, size: number): Buffer {
-  switch (content) {
-    case 'binary':
-      return randomBytes(size)
-    case 'ascii':
-      return Buffer.from(randomBytes(Math.ceil(size / 2)).toString('hex').slice(0, size))
-    case 'mixed': {
-      const payload = Buffer.alloc(size, ' ')
-      // Only whole characters are written.
-      new TextEncoder().encodeInto(scripts.repeat(Math.ceil(size / scripts.length)), payload)
-      return payload
-    }
-  }
+  return payloads[content](size)
 }

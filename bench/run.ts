@@ -41,7 +41,8 @@ function isChosen({ name, group, quick }: Workload): boolean {
 function takesPart(contestant: Contestant, workload: Workload): boolean {
   const { name, role, limit = false, quick } = contestant
   if (role !== workload.role) return false
-  if (options.only !== undefined) return options.only.split(',').includes(name) && (!limit || workload.limits.includes(name))
+  if (options.only !== undefined)
+    return options.only.split(',').includes(name) && (!limit || workload.limits.includes(name))
   if (limit) return workload.limits.includes(name)
   return (quick || options.full) && (workload.only?.includes(name) ?? true)
 }
@@ -72,8 +73,8 @@ async function samplesOf(workload: Workload, able: readonly Contestant[]): Promi
     }
   }
   await Promise.all(running.map((each) => each.stop()))
-  const complete = running.map(({ contestant }) => contestant.name)
-  return samples.filter(({ contestant }) => complete.includes(contestant))
+  const complete = new Set(running.map(({ contestant }) => contestant.name))
+  return samples.filter(({ contestant }) => complete.has(contestant))
 }
 
 /** A contestant that does not come to an end is left out like one that fails. */

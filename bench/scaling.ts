@@ -9,10 +9,10 @@ const MiB = 1024 * 1024
 interface Series {
   readonly title: string
   /** The workloads of the series, in order. */
-  includes(workload: Echo): boolean
-  head(workload: Echo): string
+  readonly includes: (workload: Echo) => boolean
+  readonly head: (workload: Echo) => string
   /** By how much the cost of a message is divided. */
-  divisor(workload: Echo): number
+  readonly divisor: (workload: Echo) => number
 }
 
 const isPlain = ({ content, inFlight, fragmentSize }: Echo): boolean =>

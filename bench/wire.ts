@@ -27,7 +27,8 @@ export class Wire {
 
   /** A connection to a server. */
   static async connect(host: string, port: number): Promise<Wire> {
-    let wire: Wire | undefined
+    // Nothing is read before `take` is there.
+    let take: (bytes: Buffer) => void = () => {}
     const socket = connect({
       host,
       port,
@@ -35,12 +36,13 @@ export class Wire {
       onread: {
         buffer: readBuffer,
         callback: (size) => {
-          wire?.take(readBuffer.subarray(0, size))
+          take(readBuffer.subarray(0, size))
           return true
         },
       },
     })
-    wire = new Wire(socket)
+    const wire = new Wire(socket)
+    take = (bytes) => wire.take(bytes)
     await once(socket, 'connect')
     return wire
   }

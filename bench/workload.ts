@@ -108,7 +108,8 @@ function room(name: string, details: Pick<Room, 'size' | 'connections' | 'sender
     kind: 'room',
     role: 'server',
     service: ['broadcast'],
-    limits: ['node:net'],
+    // A server that has answered the handshake knows of the connection; one without may not yet.
+    limits: ['http upgrade'],
     content: 'ascii',
     ...details,
   }
@@ -201,15 +202,13 @@ export const workloads: readonly Workload[] = [
     messagesPerSecond: 10_000,
     stalledSize: 64 * KiB,
   },
-  ...(['server', 'client'] as const).map(
-    (role): Closing => ({
-      name: `close() of a ${role}`,
-      group: 'closing',
-      kind: 'closing',
-      role,
-      service: ['close'],
-      limits: [],
-      quick: false,
-    }),
-  ),
+  ...(['server', 'client'] as const).map((role): Closing => ({
+    name: `close() of a ${role}`,
+    group: 'closing',
+    kind: 'closing',
+    role,
+    service: ['close'],
+    limits: [],
+    quick: false,
+  })),
 ]

@@ -1,10 +1,19 @@
-/** The limit for handshakes and idle connections: an upgrade by Node's HTTP server, then an echo of bytes. */
+/** The limit behind a handshake: an upgrade by Node's HTTP server, then bytes go back, or to everybody, as they are. */
 import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
-import { host, listens } from './host.ts'
+import type { Duplex } from 'node:stream'
+import { chosen, host, listens } from './host.ts'
 
 const handshakeId = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
+const sockets = new Set<Duplex>()
+const serve = chosen({
+  echo: (socket: Duplex) => socket.on('data', (chunk) => socket.write(chunk)),
+  broadcast: (socket: Duplex) =>
+    socket.on('data', (chunk) => {
+      for (const each of sockets) each.write(chunk)
+    }),
+})
 const server = createServer()
 server.on('upgrade', (request, socket) => {
   const accept = createHash('sha1')
@@ -14,7 +23,9 @@ server.on('upgrade', (request, socket) => {
     `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
       `Sec-WebSocket-Accept: ${accept}\r\n\r\n`,
   )
-  socket.on('data', (chunk) => socket.write(chunk))
+  sockets.add(socket)
+  serve(socket)
   socket.on('error', () => {})
+  socket.on('close', () => sockets.delete(socket))
 })
 server.listen(0, host, () => listens(server.address()))

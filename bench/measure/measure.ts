@@ -15,19 +15,10 @@ export function measure(
   plan: Plan,
   round: number,
 ): Promise<Figures> {
-  switch (workload.kind) {
-    case 'echo':
-    case 'room':
-    case 'receive':
-    case 'send':
-      return measureTraffic(contestant, workload, plan, round)
-    case 'handshake':
-      return measureHandshake(contestant, plan, round)
-    case 'idle':
-      return measureIdle(contestant, workload, plan)
-    case 'latency':
-      return measureLatency(contestant, workload, plan)
-    case 'closing':
-      return measureClosing(contestant, workload, plan, round)
-  }
+  const { kind } = workload
+  if (kind === 'handshake') return measureHandshake(contestant, plan, round)
+  if (kind === 'idle') return measureIdle(contestant, workload, plan)
+  if (kind === 'latency') return measureLatency(contestant, workload, plan)
+  if (kind === 'closing') return measureClosing(contestant, workload, plan, round)
+  return measureTraffic(contestant, workload, plan, round)
 }

@@ -10,9 +10,9 @@ export interface Peer {
 
 export interface Service {
   /** To be called for each message. */
-  message(): void
+  readonly message: () => void
   /** To be called when the connection is closed. */
-  closed(): void
+  readonly closed: () => void
 }
 
 export const [size = 0, batch = 0] = serviceArgs.map(Number)
