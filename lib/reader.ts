@@ -52,6 +52,8 @@ export class Reader implements InflationSink {
   /** One more chunk may be read all the same. */
   #sips = false
   #discards = false
+  /** A message was thrown away. */
+  #lost = false
   #stopped = false
   #finRead = false
   /** A listener is being given what was queued. */
@@ -137,7 +139,10 @@ export class Reader implements InflationSink {
     this.deliverQueued()
   }
 
-  /** Reads on whatever happens: a message that finds the queue full is thrown away, so that the peer's Close is found. */
+  /**
+   * Reads on whatever happens, so that the peer's Close is found: a message that finds the queue full is thrown away,
+   * and so is all that follows, for what is delivered has no gaps.
+   */
   discard(): void {
     this.#discards = true
     this.#regulate()
@@ -163,6 +168,11 @@ export class Reader implements InflationSink {
   /** Waits for the next message to come. */
   wait(signal: AbortSignal | undefined): Promise<Message> {
     return this.#queue.wait(signal)
+  }
+
+  /** Somebody may wait for a message. */
+  get awaited(): boolean {
+    return this.#queue.awaited
   }
 
   /** Tells those who wait that nothing more will come. */
@@ -193,10 +203,11 @@ export class Reader implements InflationSink {
   // What the frames bring
 
   message(message: Message): void {
-    if (!this.#keepsRate()) return
+    if (this.#lost || !this.#keepsRate()) return
     if (this.#queue.handOver(message)) return
     if (!this.#paused && !this.#delivering && this.#queue.empty && this.#sink.deliver(message)) return
-    if (this.#discards && this.#queue.full) return
+    this.#lost = this.#discards && this.#queue.full
+    if (this.#lost) return
     this.#queue.push(message)
     if (this.held) this.#decoder.hold()
   }

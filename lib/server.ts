@@ -103,6 +103,8 @@ export class WebSocketServer<Context = undefined>
   /** Connections and those that are to become one, by address. */
   readonly #addresses = new Map<string, number>()
   #closing: Promise<CloseCounts> | undefined
+  readonly #onHandlerError = (error: unknown, failed: Connection): void => this.#report(error, failed)
+  readonly #onClosed = (closed: Connection): boolean => this.#connections.delete(closed)
 
   static {
     // Node calls this when a listener's promise is rejected, because of `captureRejections`.
@@ -197,7 +199,9 @@ export class WebSocketServer<Context = undefined>
     if (socket.destroyed) throw clientLeft()
     // Before anything more is read: it could be the end, and nothing goes back behind that.
     if (head.length > 0) socket.unshift(head)
-    const address = socket instanceof Socket ? socket.remoteAddress : undefined
+    // Only where it counts: a socket that was asked for its address keeps an object for it.
+    const counts = this.#options.maxConnectionsPerAddress !== undefined
+    const address = counts && socket instanceof Socket ? socket.remoteAddress : undefined
     const crowded = this.#crowded(address)
     const leave = this.#enter(socket, address)
 
@@ -212,12 +216,12 @@ export class WebSocketServer<Context = undefined>
 
     socket.write(writeAcceptance(admitted))
     const connection = new Connection(socket, {
-      ...this.#settings,
       role: 'server',
+      settings: this.#settings,
       protocol: admitted.protocol,
-      ...(admitted.deflate === undefined ? {} : { deflate: admitted.deflate }),
-      onHandlerError: (error, failed) => this.#report(error, failed),
-      onClosed: (closed) => this.#connections.delete(closed),
+      deflate: admitted.deflate,
+      onHandlerError: this.#onHandlerError,
+      onClosed: this.#onClosed,
     })
     socket.off('error', ignore)
     this.#opening.delete(socket)
@@ -273,7 +277,7 @@ export class WebSocketServer<Context = undefined>
       if (left === 0) this.#addresses.delete(address)
       else this.#addresses.set(address, left)
     }
-    socket.once('close', leave)
+    socket.on('close', leave)
     return leave
   }
 

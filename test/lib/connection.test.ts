@@ -64,38 +64,41 @@ const settle = (): Promise<void> => turns(12)
 
 // What it is
 
-await t.test('D1: a connection begins open, and each state is told of once, in order', async (t) => {
-  const { connection, peer, timers } = open({ protocol: 'chat', url: 'ws://example.test/' })
-  t.equal(connection.state, 'open')
-  t.equal(connection.readyState, 1)
-  t.equal(connection.protocol, 'chat')
-  t.equal(connection.url, 'ws://example.test/')
-  t.equal(connection.bufferedAmount, 0)
-  t.equal(connection.remoteAddress, undefined)
-  const states: string[] = []
-  connection.on('state', (state) => states.push(`${state} ${connection.readyState}`))
-  let closes = 0
-  connection.on('close', () => closes++)
-  const closed = connection.close(1000, 'bye')
-  t.equal(connection.readyState, 2)
-  await peer.untilClose()
-  peer.close(1000, 'bye')
-  await peer.untilEnd()
-  peer.fin()
-  const info = await closed
-  t.strictSame(info, {
-    code: 1000,
-    reason: 'bye',
-    wasClean: true,
-    initiator: 'local',
-    sent: { code: 1000, reason: 'bye' },
-    received: { code: 1000, reason: 'bye' },
-    trigger: 'local-close',
-  })
-  t.strictSame(states, ['close-sent 2', 'close-done 2', 'closed 3'])
-  t.equal(closes, 1)
-  t.equal(timers.armed, 0, 'no timer is left')
-})
+await t.test(
+  'D1, 6455-7.1.3-closing-state: a connection begins open, and each state is told of once, in order',
+  async (t) => {
+    const { connection, peer, timers } = open({ protocol: 'chat', url: 'ws://example.test/' })
+    t.equal(connection.state, 'open')
+    t.equal(connection.readyState, 1)
+    t.equal(connection.protocol, 'chat')
+    t.equal(connection.url, 'ws://example.test/')
+    t.equal(connection.bufferedAmount, 0)
+    t.equal(connection.remoteAddress, undefined)
+    const states: string[] = []
+    connection.on('state', (state) => states.push(`${state} ${connection.readyState}`))
+    let closes = 0
+    connection.on('close', () => closes++)
+    const closed = connection.close(1000, 'bye')
+    t.equal(connection.readyState, 2)
+    await peer.untilClose()
+    peer.close(1000, 'bye')
+    await peer.untilEnd()
+    peer.fin()
+    const info = await closed
+    t.strictSame(info, {
+      code: 1000,
+      reason: 'bye',
+      wasClean: true,
+      initiator: 'local',
+      sent: { code: 1000, reason: 'bye' },
+      received: { code: 1000, reason: 'bye' },
+      trigger: 'local-close',
+    })
+    t.strictSame(states, ['close-sent 2', 'close-done 2', 'closed 3'])
+    t.equal(closes, 1)
+    t.equal(timers.armed, 0, 'no timer is left')
+  },
+)
 
 await t.test('closed is one promise, and close() gives the same', async (t) => {
   const { connection, peer } = open()

@@ -102,3 +102,10 @@ await t.test('F7: while we do not read, nobody can come on', async (t) => {
   t.equal(watch.stalls(90_999, false, some), false)
   t.equal(watch.stalls(91_000, false, some), true)
 })
+
+await t.test('F7: a message that has just begun has its whole time, however short that is', async (t) => {
+  const watch = new PeerWatch({ ...settings, progressTimeout: 1000 }, 0)
+  t.equal(watch.stalls(1000, false, none), false)
+  t.equal(watch.stalls(2000, false, some), false, 'it may have begun a moment ago')
+  t.equal(watch.stalls(3000, false, some), true)
+})

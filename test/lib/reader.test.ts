@@ -213,22 +213,28 @@ await t.test(
   },
 )
 
-await t.test('K5: discard reads on though paused and full, and throws away what finds no room', async (t) => {
-  const { socket, reader, events } = begin()
-  reader.pause()
-  socket.push(Buffer.concat([text('a', 'b', 'c', 'd'), ping('p')]))
-  await turns(2)
-  t.strictSame(events, [])
-  reader.discard()
-  await turns(2)
-  t.strictSame(events, ['control 9 p'])
-  t.notOk(reader.held)
-  t.strictSame([reader.take(), reader.take(), reader.take()], ['a', 'b', undefined])
-  reader.resume()
-  socket.push(text('e'))
-  await turns(2)
-  t.equal(reader.take(), 'e', 'where there is room again, nothing is thrown away')
-})
+await t.test(
+  'K5, X1: discard reads on though paused and full; what finds no room is lost with all behind it',
+  async (t) => {
+    const { socket, reader, events } = begin()
+    reader.pause()
+    socket.push(Buffer.concat([text('a', 'b', 'c', 'd'), ping('p')]))
+    await turns(2)
+    t.strictSame(events, [])
+    reader.discard()
+    await turns(2)
+    t.strictSame(events, ['control 9 p'])
+    t.notOk(reader.held)
+    t.strictSame([reader.take(), reader.take(), reader.take()], ['a', 'b', undefined])
+    reader.resume()
+    const waiting = reader.wait(undefined)
+    socket.push(Buffer.concat([text('e'), ping('q')]))
+    await turns(2)
+    t.strictSame(events, ['control 9 p', 'control 9 q'])
+    reader.rejectWaits(new Error('closed'))
+    await t.rejects(waiting, { message: 'closed' }, 'where there is room again, a message would leave a gap')
+  },
+)
 
 await t.test(
   'stop: nothing comes any more, the budget is given back, and the socket is read to its end',

@@ -45,6 +45,7 @@ const lib = [
   'fragment-stream',
   'closing',
   'connection',
+  'connecting',
   'client',
   'admission',
   'upgrade-router',
