@@ -71,12 +71,12 @@ export interface Growth {
 
 /** What one attack makes the server hold. */
 export async function growth(target: Target, attack: () => Promise<void>): Promise<Growth> {
-  await target.report()
+  await target.collect()
   const before = target.memory.now
   target.forgetPeak()
   await attack()
   const { peak } = target.memory
-  await target.report()
+  await target.collect()
   return { held: (target.memory.now - before) / 1e6, peak: (peak - before) / 1e6 }
 }
 
