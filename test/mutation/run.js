@@ -54,11 +54,11 @@ function mutate(file) {
 /** The mutated code and what stands in its place, which stay the same when the lines around them move. */
 function describe({ mutatorName, location, replacement }, source) {
   const { start, end } = location
-  const lines = source.split('\n').slice(start.line, end.line + 1)
+  const lines = source.split('\n').slice(start.line - 1, end.line)
   const line = lines[0].trim()
   const last = lines.length - 1
-  lines[last] = lines[last].slice(0, end.column)
-  lines[0] = lines[0].slice(start.column)
+  lines[last] = lines[last].slice(0, end.column - 1)
+  lines[0] = lines[0].slice(start.column - 1)
   const words = (text) => text.replaceAll(/\s+/g, ' ').trim()
   return { mutator: mutatorName, line, code: words(lines.join('\n')), replacement: words(replacement) }
 }
@@ -91,7 +91,7 @@ for (const file of files) {
     const survivor = describe(mutant, source)
     if (expected.has(keyOf(survivor))) continue
     good = false
-    console.log(`  NEW, line ${mutant.location.start.line + 1}: ${JSON.stringify(survivor)}`)
+    console.log(`  NEW, line ${mutant.location.start.line}: ${JSON.stringify(survivor)}`)
   }
   for (const key of expected) {
     if (found.has(key)) continue
