@@ -134,10 +134,10 @@ function ask(
       if (head.length > 0) socket.unshift(head)
       resolve(
         new Connection(socket, {
-          ...settings,
           role: 'client',
+          settings,
           protocol: verdict.protocol,
-          ...(verdict.deflate === undefined ? {} : { deflate: verdict.deflate }),
+          deflate: verdict.deflate,
           url: target.url,
         }),
       )

@@ -38,6 +38,7 @@ const lib = [
   'peer-watch',
   'receiver',
   'message-queue',
+  'rate-limit',
   'reader',
   'prepared-message',
   'sender',

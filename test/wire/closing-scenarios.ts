@@ -545,9 +545,10 @@ function ofFault([id, code, reason, make]: (typeof faults)[number]): Scenario[] 
     if (it.role === 'client' && reason === 'reserved-opcode') frames[1] = 0
     return frames
   }
+  const trigger = code > 1007 ? 'limit' : 'protocol-error'
   const shared = {
     options: { maxMessageSize: 100 },
-    story: failed('protocol-error', code, reason),
+    story: failed(trigger, code, reason),
     states: failing,
     wire: [`close ${code} "${reason}"`],
     end: 'fin',
@@ -587,7 +588,7 @@ function ofFault([id, code, reason, make]: (typeof faults)[number]): Scenario[] 
         await it.untilState('failing')
         await it.endTcp()
       },
-      story: unclean('protocol-error', 'local', bye, reason),
+      story: unclean(trigger, 'local', bye, reason),
       states: sentThenFailing,
       wire: ['close 1000 "bye"'],
     },

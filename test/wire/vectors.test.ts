@@ -81,7 +81,7 @@ async function play(vector: Vector, { chunks, eof = false, slowly }: Input): Pro
 
 function endOf(info: CloseInfo): string {
   if (info.trigger === 'peer-close') return `close ${info.code} ${JSON.stringify(info.reason)}`
-  if (info.trigger === 'protocol-error') return `fail ${info.sent?.code}`
+  if (info.trigger === 'protocol-error' || info.trigger === 'limit') return `fail ${info.sent?.code}`
   return info.trigger === 'peer-fin' ? `lost ${info.code}` : info.trigger
 }
 
