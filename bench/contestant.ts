@@ -2,12 +2,15 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import type { Report } from './contestants/host.ts'
+import { bunProgram } from './packages.ts'
 
 export interface Contestant {
   readonly name: string
   /** Its program in contestants/, and the program's arguments. */
   readonly program: string
   readonly args?: readonly string[]
+  /** What runs the program; default Node. */
+  readonly runtime?: 'bun'
   /** It speaks WebSocket; else it sends back what it gets as it is. */
   readonly frames: boolean
 }
@@ -33,7 +36,10 @@ export class ServerProcess {
   /** Starts it and waits until it listens. */
   static async start(contestant: Contestant, nodeFlags: readonly string[]): Promise<ServerProcess> {
     const program = new URL(`contestants/${contestant.program}.js`, import.meta.url)
-    const child = fork(program, contestant.args, { execArgv: [...process.execArgv, ...nodeFlags] })
+    const child =
+      contestant.runtime === 'bun'
+        ? fork(program, contestant.args, { execPath: bunProgram() ?? '', execArgv: [] })
+        : fork(program, contestant.args, { execArgv: [...process.execArgv, ...nodeFlags] })
     const report = await reportOf(child)
     if (!('port' in report)) throw new Error(`${contestant.name} does not listen`)
     return new ServerProcess(contestant, report.port, child)

@@ -1,17 +1,20 @@
 /** The private package of this folder, which holds what farewell is compared with. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
 /** The folder as it is in the repository; this code runs in .build/bench/. */
 export const benchFolder = fileURLToPath(new URL('../../bench/', import.meta.url))
 
+/** The packages of the folder's package.json. */
+const names = ['bufferutil', 'bun', 'ws'] as const
+
 const require = createRequire(`${benchFolder}package.json`)
 
 /** Installs the package's dependencies if they are not there. None of their install scripts is needed. */
 export function installPackages(): void {
-  if (existsSync(`${benchFolder}node_modules/ws`)) return
+  if (names.every((name) => existsSync(`${benchFolder}node_modules/${name}`))) return
   console.error('Installing what to compare with …')
   const windows = process.platform === 'win32'
   const { status } = spawnSync('npm', ['ci', '--ignore-scripts'], {
@@ -24,7 +27,11 @@ export function installPackages(): void {
 
 /** As much of `ws` as is used here. */
 export interface Ws {
-  readonly WebSocketServer: new (options: { host: string; port: number; perMessageDeflate: boolean }) => {
+  readonly WebSocketServer: new (options: {
+    host: string
+    port: number
+    perMessageDeflate: boolean | WsDeflate
+  }) => {
     on(event: 'connection', listener: (socket: WsSocket) => void): void
     on(event: 'listening', listener: () => void): void
     address(): unknown
@@ -33,6 +40,13 @@ export interface Ws {
     on(event: 'message', listener: () => void): void
     write(chunk: Buffer): boolean
   }
+}
+
+export interface WsDeflate {
+  readonly threshold: number
+  readonly zlibDeflateOptions: { readonly level: number }
+  readonly serverNoContextTakeover: boolean
+  readonly clientNoContextTakeover: boolean
 }
 
 export interface WsSocket {
@@ -58,7 +72,17 @@ export function loadBufferutil(): Bufferutil | undefined {
   return bufferutil === require('bufferutil/fallback') ? undefined : bufferutil
 }
 
-export function versionOf(name: 'ws' | 'bufferutil'): string {
+/** Bun itself, which is in a package for this kind of machine; undefined where there is none, or it does not run. */
+export function bunProgram(): string | undefined {
+  const folder = `${benchFolder}node_modules/@oven/`
+  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+    const program = `${folder}${name}/bin/${process.platform === 'win32' ? 'bun.exe' : 'bun'}`
+    if (spawnSync(program, ['--version']).status === 0) return program
+  }
+  return undefined
+}
+
+export function versionOf(name: (typeof names)[number]): string {
   const { version }: { version: string } = JSON.parse(
     readFileSync(`${benchFolder}node_modules/${name}/package.json`, 'utf8'),
   )
