@@ -10,7 +10,7 @@ export function answerer([direction, size, takeover]: readonly string[]): Answer
   return { answer: answerTo(direction, Number(size)), takeover: takeover === 'true' }
 }
 
-function answerTo(direction: string | undefined, size: number): (message: string) => string {
+function answerTo(direction = '', size: number): (message: string) => string {
   switch (direction) {
     case 'echo':
       return (message) => message
