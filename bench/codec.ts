@@ -6,7 +6,7 @@ import { Budget } from '../lib/budget.ts'
 import { Receiver } from '../lib/receiver.ts'
 import { describeMachine, machineText } from './machine.ts'
 import { installPackages, loadBufferutil, loadWs } from './packages.ts'
-import { medianOf } from './table.ts'
+import { medianOf } from './sample.ts'
 
 const wireSize = 64 * 1024
 const payloadSize = 20

@@ -8,31 +8,38 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib'
 import { encodeFrame, Opcode } from '../frames/index.ts'
-import { deflateLevel, type DeflateWorkload, messagesOf } from './deflate-workload.ts'
+import { host } from './contestants/host.ts'
+import { deflateLevel, type DeflateWorkload, messagesOf, offerOf } from './deflate-workload.ts'
 
 const tail = Buffer.from([0, 0, 0xff, 0xff])
-const windowSize = 32 * 1024
 const finishFlush = constants.Z_SYNC_FLUSH
 /** All connections read into it. */
 const readBuffer = Buffer.allocUnsafeSlow(256 * 1024)
 
 /** The requests of a connection: those that it begins with, and those that it then goes round and round. */
-interface Script {
+export interface DeflateScript {
   readonly first: readonly Buffer[]
   readonly round: readonly Buffer[]
 }
 
 export class DeflateLoad {
-  readonly #connections: DeflateConnection[] = []
+  readonly #connections: readonly DeflateConnection[]
 
-  /** Opens the connections and sees to it that each is answered right. */
-  static async open(host: string, port: number, workload: DeflateWorkload): Promise<DeflateLoad> {
-    const load = new DeflateLoad()
-    const script = scriptOf(workload)
-    for (let count = workload.connections; count > 0; count--) {
-      load.#connections.push(await DeflateConnection.open(host, port, workload, script))
-    }
-    return load
+  private constructor(connections: readonly DeflateConnection[]) {
+    this.#connections = connections
+  }
+
+  /** Opens the connections. `frames` says that the server speaks WebSocket: then each must be answered right. */
+  static async open(
+    port: number,
+    workload: DeflateWorkload,
+    script: DeflateScript,
+    frames = true,
+  ): Promise<DeflateLoad> {
+    const connections: DeflateConnection[] = []
+    while (connections.length < workload.connections)
+      connections.push(await DeflateConnection.open(port, workload, script, frames))
+    return new DeflateLoad(connections)
   }
 
   /** Messages that have been answered. */
@@ -41,7 +48,12 @@ export class DeflateLoad {
   }
 
   start(): void {
-    for (const each of this.#connections) each.start()
+    for (const each of this.#connections) void each.start(Infinity)
+  }
+
+  /** Each connection sends so many messages, one when the one before is answered, and falls silent. */
+  async talk(messages: number): Promise<void> {
+    for (const each of this.#connections) await each.start(messages)
   }
 
   async close(): Promise<void> {
@@ -52,7 +64,7 @@ export class DeflateLoad {
 class DeflateConnection {
   messages = 0
   readonly #socket: Socket
-  readonly #script: Script
+  readonly #script: DeflateScript
   #sent = 0
   /** Bytes that are to come of the frame whose header has been read. */
   #left = 0
@@ -61,7 +73,7 @@ class DeflateConnection {
   #take: (bytes: Buffer) => void = () => {}
   #closing = false
 
-  private constructor(host: string, port: number, script: Script) {
+  private constructor(port: number, script: DeflateScript) {
     this.#script = script
     this.#socket = connect({
       host,
@@ -78,23 +90,35 @@ class DeflateConnection {
   }
 
   static async open(
-    host: string,
     port: number,
     workload: DeflateWorkload,
-    script: Script,
+    script: DeflateScript,
+    frames: boolean,
   ): Promise<DeflateConnection> {
-    const connection = new DeflateConnection(host, port, script)
+    const connection = new DeflateConnection(port, script)
     await once(connection.#socket, 'connect')
-    await connection.#upgrade(workload.takeover)
+    const answer = await connection.#upgrade(offerOf(workload))
+    if (!frames) return connection
+    const { takeover, windowBits } = workload
+    const limited = answer.includes('_no_context_takeover')
+    const narrow = answer.includes(`server_max_window_bits=${windowBits}`)
+    if (!answer.startsWith('permessage-deflate') || limited === takeover || narrow !== windowBits < 15)
+      throw new Error(`the server agreed on "${answer}"`)
     await connection.#tryOnce(workload)
     return connection
   }
 
-  start(): void {
-    this.#take = (bytes) => this.#count(bytes)
-    this.#ask()
+  /** Resolves when so many messages have been answered. */
+  start(messages: number): Promise<void> {
     this.#socket.on('close', () => {
       if (!this.#closing) throw new Error('the server closed a connection')
+    })
+    return new Promise((resolve) => {
+      this.#take = (bytes) => {
+        this.#count(bytes, messages)
+        if (this.messages === messages) resolve()
+      }
+      this.#ask()
     })
   }
 
@@ -112,7 +136,7 @@ class DeflateConnection {
     if (request !== undefined) this.#socket.write(request)
   }
 
-  #count(bytes: Buffer): void {
+  #count(bytes: Buffer, enough: number): void {
     for (let at = 0; at < bytes.length;) {
       if (this.#left === 0) {
         const header = this.#partial.length === 0 ? bytes : Buffer.concat([this.#partial, bytes.subarray(at)])
@@ -130,15 +154,12 @@ class DeflateConnection {
       this.#left -= taken
       at += taken
       if (this.#left > 0) return
-      this.messages++
-      this.#ask()
+      if (++this.messages < enough) this.#ask()
     }
   }
 
-  async #upgrade(takeover: boolean): Promise<void> {
-    const offer = takeover
-      ? 'permessage-deflate; client_max_window_bits'
-      : 'permessage-deflate; server_no_context_takeover; client_no_context_takeover'
+  /** Resolves with what the server says of extensions. */
+  async #upgrade(offer: string): Promise<string> {
     this.#socket.write(
       `GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
         `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\n` +
@@ -146,11 +167,7 @@ class DeflateConnection {
     )
     const head = (await this.#read((bytes) => bytes.includes('\r\n\r\n'))).toString('latin1')
     if (!/^HTTP\/1\.1 101 [^]*\r\n\r\n$/.test(head)) throw new Error(`the server answered ${head}`)
-    const answer = /^sec-websocket-extensions: *(.*)$/im.exec(head)?.[1] ?? ''
-    const limited = /_no_context_takeover|max_window_bits=(?!15)/.test(answer)
-    if (!answer.startsWith('permessage-deflate') || limited === takeover) {
-      throw new Error(`the server agreed on "${answer}"`)
-    }
+    return /^sec-websocket-extensions: *(.*)$/im.exec(head)?.[1] ?? ''
   }
 
   async #tryOnce({ direction, size }: DeflateWorkload): Promise<void> {
@@ -183,17 +200,22 @@ class DeflateConnection {
   }
 }
 
-/** How long the header and the payload of a server's frame are; undefined where the header is not there as a whole. */
+/** How long the header and the payload of a frame are; undefined where the header is not there as a whole. */
 function frameAt(bytes: Buffer, at: number): { header: number; payload: number } | undefined {
-  const short = bytes[at + 1]
-  if (short === undefined) return undefined
-  if (short < 126) return { header: 2, payload: short }
-  const header = short === 126 ? 4 : 10
+  const second = bytes[at + 1]
+  if (second === undefined) return undefined
+  const short = second & 0x7f
+  const lengthEnd = short < 126 ? 2 : short === 126 ? 4 : 10
+  // A masking key is there only in what comes back as it was sent.
+  const header = lengthEnd + (second < 0x80 ? 0 : 4)
   if (at + header > bytes.length) return undefined
-  return { header, payload: short === 126 ? bytes.readUInt16BE(at + 2) : bytes.readUInt32BE(at + 6) }
+  const payload =
+    short < 126 ? short : short === 126 ? bytes.readUInt16BE(at + 2) : bytes.readUInt32BE(at + 6)
+  return { header, payload }
 }
 
-function scriptOf({ direction, size, takeover }: DeflateWorkload): Script {
+/** Made once for all connections of a workload. */
+export function scriptOf({ direction, size, takeover, windowBits }: DeflateWorkload): DeflateScript {
   const maskKey = randomInt(2 ** 32)
   if (direction === 'send') {
     return { first: [], round: [encodeFrame({ opcode: Opcode.text, payload: 'next', maskKey })] }
@@ -203,8 +225,8 @@ function scriptOf({ direction, size, takeover }: DeflateWorkload): Script {
   const compressed = (): Buffer[] =>
     messages.map((message) => {
       const dictionary = window.length === 0 ? {} : { dictionary: window }
-      const whole = deflateRawSync(message, { level: deflateLevel, finishFlush, ...dictionary })
-      if (takeover) window = Buffer.concat([window, message]).subarray(-windowSize)
+      const whole = deflateRawSync(message, { level: deflateLevel, windowBits, finishFlush, ...dictionary })
+      if (takeover) window = Buffer.concat([window, message]).subarray(-(2 ** windowBits))
       const payload = whole.subarray(0, -tail.length)
       return encodeFrame({ opcode: Opcode.text, payload, rsv1: true, maskKey })
     })

@@ -1,7 +1,7 @@
 /** Where the figures come from. */
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os'
-import { benchFolder, loadBufferutil, versionOf } from './packages.ts'
+import { benchFolder, versions } from './packages.ts'
 
 export interface Machine {
   readonly processor: string
@@ -28,11 +28,7 @@ export function describeMachine(nodeFlags: readonly string[]): Machine {
     node: process.version,
     v8: process.versions.v8,
     flags: flags === '' ? 'none' : flags,
-    versions: {
-      farewell: version,
-      ws: versionOf('ws'),
-      bufferutil: loadBufferutil() === undefined ? 'not for this machine' : versionOf('bufferutil'),
-    },
+    versions: { farewell: version, ...versions() },
     date: new Date().toISOString(),
   }
 }

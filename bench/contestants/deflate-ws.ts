@@ -2,13 +2,14 @@
 import { deflateLevel, deflateThreshold } from '../deflate-workload.ts'
 import { loadWs } from '../packages.ts'
 import { answerer } from './deflate-answer.ts'
-import { host, listens } from './host.ts'
+import { host, listens, maxMessage } from './host.ts'
 
 const { answer, takeover } = answerer(process.argv.slice(2))
 const { WebSocketServer } = loadWs(true)
 const server = new WebSocketServer({
   host,
   port: 0,
+  maxPayload: maxMessage,
   perMessageDeflate: {
     threshold: deflateThreshold,
     zlibDeflateOptions: { level: deflateLevel },
