@@ -30,10 +30,13 @@ const { values: options } = parseArgs({
   },
 })
 
-/** In ms of the server's CPU time. Its code is still being compiled in its first round, which warms up for longer. */
+/**
+ * In ms of the server's CPU time. Its code is still being compiled in its first round, which warms up for longer.
+ * `idle` is how many of the connections are opened that memory is measured with.
+ */
 const plan = options.full
-  ? { rounds: 9, firstWarmUp: 1000, warmUp: 60, duration: 400 }
-  : { rounds: 3, firstWarmUp: 250, warmUp: 20, duration: 60 }
+  ? { rounds: 9, firstWarmUp: 1000, warmUp: 60, duration: 400, idle: 1 }
+  : { rounds: 3, firstWarmUp: 250, warmUp: 20, duration: 60, idle: 0.3 }
 
 const server = { role: 'server', upgrades: true, frames: true, quick: true } as const
 const ws: Contestant = { ...server, name: 'ws', program: 'deflate-ws' }
@@ -158,12 +161,13 @@ if (cpu.length > 0) {
 }
 
 const memory: Result[] = []
-if (options.memory || options.full) {
+if (options.memory || (options.full && options.workload === undefined)) {
   for (const workload of idleWorkloads) {
     const figures: Record<string, number> = {}
     for (const each of [farewell, ws, bare]) {
       progress(`memory, ${contextOf(workload)}, ${each.name}`)
-      figures[each.name] = await idleMemory(each, workload)
+      const connections = workload.connections * plan.idle
+      figures[each.name] = await idleMemory(each, { ...workload, connections })
     }
     memory.push({ workload, rounds: [figures] })
   }

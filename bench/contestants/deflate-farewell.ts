@@ -8,6 +8,8 @@ const { answer, takeover } = answerer(process.argv.slice(2))
 const server = new WebSocketServer({
   host,
   port: 0,
+  // The load answers no Pings.
+  keepalive: false,
   compression: {
     level: deflateLevel,
     threshold: deflateThreshold,
