@@ -84,12 +84,13 @@ let insideOf: (connection: Connection) => Inside
 /** A socket knows its connection, so that its listeners are the same for all. */
 const owner = Symbol('connection')
 type OwnedSocket = Duplex & { readonly [owner]: Connection }
+type Listener<T extends unknown[] = []> = (this: OwnedSocket, ...detail: T) => void
 let listeners: {
-  data(this: OwnedSocket, chunk: Buffer): void
-  end(this: OwnedSocket): void
-  error(this: OwnedSocket, error: Error): void
-  close(this: OwnedSocket): void
-  drain(this: OwnedSocket): void
+  readonly data: Listener<[chunk: Buffer]>
+  readonly end: Listener
+  readonly error: Listener<[error: Error]>
+  readonly close: Listener
+  readonly drain: Listener
 }
 
 export class Connection
