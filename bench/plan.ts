@@ -18,9 +18,9 @@ export interface Plan {
 
 export const quickPlan: Plan = {
   rounds: 3,
-  firstWarmUp: 300,
+  firstWarmUp: 200,
   warmUp: 20,
-  duration: 80,
+  duration: 70,
   handshakes: 500,
   closings: 50,
   idle: 0.2,
