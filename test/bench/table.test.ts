@@ -19,7 +19,7 @@ t.test('figures are written with three digits and their unit', async (t) => {
   t.equal(format(0.1234, 'microseconds'), '0.123 µs')
   t.equal(format(9999, 'microseconds'), '9,999 µs')
   t.equal(format(12_345, 'microseconds'), '12.3 ms')
-  t.equal(format(3.14159, 'milliseconds'), '3.14 ms')
+  t.equal(format(2.34567, 'milliseconds'), '2.35 ms')
   t.equal(format(1536, 'bytes'), '1.50 KiB')
   t.equal(format(5 * 1024 * 1024, 'bytes'), '5.00 MiB')
   t.equal(format(123_456.7, 'count'), '123,457')
