@@ -16,7 +16,7 @@ import {
   parseTokens,
   trim,
 } from './header-list.ts'
-import { type Refusal, refuse } from './refusal.ts'
+import { type Refusal, refuseFor } from './refusal.ts'
 import { parseUrl } from './url.ts'
 
 /** Of a request or a response, as `http.IncomingMessage` has it. */
@@ -58,11 +58,14 @@ export function isKey(key: string): boolean {
 /** Judges the client's request: RFC 6455 section 4.2.1. */
 export function judgeRequest(request: RequestHead): UpgradeRequest | Refusal {
   const fields = new Fields(request.rawHeaders)
-  const bad = (why: string): Refusal => refuse(400, { body: `${why}\n` })
+  const bad = (why: string): Refusal => refuseFor('bad-request', 400, { body: `${why}\n` })
 
   if (request.httpVersion !== '1.1') return bad('a WebSocket handshake needs HTTP/1.1') // 4.2.1 item 1
   if (request.method !== 'GET') {
-    return refuse(405, { headers: { Allow: 'GET' }, body: 'a WebSocket handshake is a GET\n' }) // RFC 9110 15.5.6
+    return refuseFor('bad-request', 405, {
+      headers: { Allow: 'GET' },
+      body: 'a WebSocket handshake is a GET\n',
+    }) // RFC 9110 15.5.6
   }
   const [host, ...otherHosts] = fields.all('host')
   if (host === undefined || otherHosts.length > 0 || !/^[^\s/?#@\\,]+$/.test(host))
@@ -72,7 +75,7 @@ export function judgeRequest(request: RequestHead): UpgradeRequest | Refusal {
   if (fields.has('transfer-encoding') || fields.all('content-length').some((length) => length !== '0')) {
     return bad('a WebSocket handshake has no body') // Its bytes would pass for frames.
   }
-  if (fields.has('expect')) return refuse(417, { body: 'no expectation can be met\n' }) // RFC 9110 10.1.1
+  if (fields.has('expect')) return refuseFor('bad-request', 417, { body: 'no expectation can be met\n' }) // RFC 9110 10.1.1
 
   if (!fields.hasToken('upgrade', 'websocket')) return upgradeRequired() // item 3
   if (!fields.hasToken('connection', 'upgrade')) return bad('Connection lacks "upgrade"') // item 4
@@ -105,7 +108,7 @@ export function judgeRequest(request: RequestHead): UpgradeRequest | Refusal {
 
 /** The answer to whom speaks another version or no WebSocket at all: RFC 6455 section 4.4, RFC 9110 section 15.5.22. */
 export function upgradeRequired(): Refusal {
-  return refuse(426, {
+  return refuseFor('bad-request', 426, {
     headers: { Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' },
     body: 'this is a WebSocket server; it speaks version 13\n',
   })

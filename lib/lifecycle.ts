@@ -113,6 +113,19 @@ export function beginLife(role: Role, manualReply = false): Life {
   }
 }
 
+const openLives = new Map<string, Life>()
+
+/** A life whose opening handshake has been made. As facts never change in place, all connections begin with the same. */
+export function openLife(role: Role, manualReply: boolean): Life {
+  const key = `${role} ${manualReply}`
+  let life = openLives.get(key)
+  if (life === undefined) {
+    life = step(beginLife(role, manualReply), 'opened').life
+    openLives.set(key, life)
+  }
+  return life
+}
+
 /** Where messages and pings from the peer still count; elsewhere input is thrown away (section 1.4). */
 export const receives: Readonly<Record<ConnectionState, boolean>> = {
   connecting: false,

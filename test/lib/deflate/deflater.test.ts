@@ -44,7 +44,7 @@ await t.test(
 
 for (const windowBits of windows) {
   await t.test(
-    `7692-7.1.2.1-server-obeys, 7692-7.1.2.2-client-obeys: distances within 2^${windowBits}, with takeover and without`,
+    `7692-7.1.2.1-server-obeys, 7692-7.1.2.2-client-obeys, 7692-7.2.1-window-max: distances within 2^${windowBits}, with takeover and without`,
     async (t) => {
       for (const takeover of [true, false]) {
         for (const level of [1, 6, 9]) {

@@ -73,6 +73,11 @@ await t.test('7692-7.2.3.6-empty, Z3: as 00, as other blocks, and what follows i
   t.strictSame(one.inflate(hex('00')), empty)
   t.strictSame(one.inflate(hex('f200110000')), hello, 'the window is as it was')
   t.strictSame(one.inflate(hex('0200')), empty, 'a fixed block')
+  t.strictSame(
+    inflater().inflate(hex('f248cdc9c907000000ffff 00')),
+    hello,
+    '7692-7.2.3.6-empty-final-fragment',
+  )
   t.strictSame(one.inflate(hex('030000')), empty, 'a final block')
   t.equal(one.inflate([]), 'corrupt', 'nothing at all is no block')
   t.equal(one.inflate(hex('0300')), 'corrupt', 'nor is there one behind the final block')
@@ -115,7 +120,7 @@ await t.test('7692-7.1.2-peer-window: what lies behind the agreed window is gone
 })
 
 await t.test(
-  '7692-7.2.1-bfinal-then-more, 7692-7.2.3.4-bfinal: a final block ends neither message nor window',
+  '7692-7.2.1-bfinal-then-more, 7692-7.2.1-bfinal-padding, 7692-7.2.3.4-bfinal: a final block ends neither message nor window',
   async (t) => {
     const one = inflater()
     const first = Buffer.from(textOf(3000))
