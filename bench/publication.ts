@@ -65,10 +65,10 @@ export function pictureOf(
   workloads: readonly Workload[],
   samples: readonly Sample[],
 ): string {
-  const { processors, processor, memory, system, node, flags, versions, date } = machine
+  const { processors, processor, memory, system, node, flags, versions, date, load } = machine
   return plotOf(panelsOf(workloads, samples), [
     'Shorter is better. Grey: what does no more than it must. A bar with a point is longer than there is room for.',
-    `${processors} × ${processor}, ${memory}, ${system}; Node ${node}, flags: ${flags}; ${date.slice(0, 10)}`,
+    `${processors} × ${processor}, ${memory}, ${system}; Node ${node}, flags: ${flags}; ${date.slice(0, 10)}, load average ${load.toFixed(2)}`,
     Object.entries(versions)
       .map(([name, version]) => `${name} ${version}`)
       .join(', '),

@@ -97,7 +97,14 @@ if (missing.length > 0) notes.push(`left out, since they do not run here: ${miss
 const machine = describeMachine(nodeFlags)
 const measured = workloads.filter(isChosen)
 const samples: Sample[] = []
-for (const workload of measured) samples.push(...(await samplesOf(workload, able)))
+mkdirSync(join(benchFolder, 'results'), { recursive: true })
+const file = join(benchFolder, 'results', machine.date.replaceAll(/[:.]/g, '-'))
+for (const workload of measured) {
+  if (!process.stderr.isTTY) console.error(workload.name)
+  samples.push(...(await samplesOf(workload, able)))
+  // A run that is ended before its end keeps what it has.
+  writeFileSync(`${file}.json`, JSON.stringify({ machine, plan, notes, samples }, null, 2) + '\n')
+}
 progress('')
 
 const goals = goalTable(measured, samples)
@@ -111,13 +118,8 @@ const report = [
   .filter((part) => part !== '')
   .join('\n\n')
 const picture = pictureOf(machine, measured, samples)
-console.log(report)
+writeFileSync(`${file}.svg`, picture)
 if (options.publish) publish(report, picture)
-const folder = join(benchFolder, 'results')
-const name = machine.date.replaceAll(/[:.]/g, '-')
-mkdirSync(folder, { recursive: true })
-writeFileSync(join(folder, `${name}.svg`), picture)
-writeFileSync(join(folder, `${name}.json`), JSON.stringify({ machine, plan, notes, samples }, null, 2) + '\n')
-console.log(`\nEvery round, and a picture: ${join(folder, name)}.json, .svg`)
+console.log(`${report}\n\nEvery round, and a picture: ${file}.json, .svg`)
 // A contestant that was left out may have left connections open.
 process.exit()
