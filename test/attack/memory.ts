@@ -64,12 +64,12 @@ async function churn(ledger: Ledger): Promise<void> {
         await random.pick(lives)(target)
       }
     }
-    const before = await settled(target, 0)
+    const before = await settled(target)
     while (begun < all) {
       const until = begun + step
       await Promise.all(Array.from({ length: atOnce }, () => line(until)))
       target.dismiss()
-      await settled(target, before.descriptors)
+      await settled(target, before)
       if (begun > warm) points.push([begun, (await target.collect()).heap])
     }
     const { slope, error } = fit(points)
@@ -130,7 +130,7 @@ async function idle(ledger: Ledger): Promise<void> {
       }
       await enter()
       target.dismiss()
-      await settled(target, 0)
+      await settled(target)
       const before = { heap: (await target.collect()).heap, memory: target.memory.now }
       await enter()
       const { heap } = await target.collect()
