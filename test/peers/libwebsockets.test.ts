@@ -14,6 +14,10 @@ const kind: Kind = {
   closesWithAnyCode: true,
   answer: (close) => close,
   differences: [
+    {
+      tests: /^7692-6.1-fragmented: our/,
+      why: 'does not tell its application of a last fragment that nothing comes out of',
+    },
     { tests: /they close with an empty Close/, why: 'cannot send a Close without a code' },
     { tests: /we close with 1014/, why: 'answers 1014, registered with IANA after RFC 6455, with 1002' },
     {
