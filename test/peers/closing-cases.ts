@@ -86,7 +86,7 @@ export const closingCases: readonly Case[] = [
   },
   {
     feature: 'close',
-    title: '6455-5.5.1: what we sent before our Close arrives before it',
+    title: '6455-6.1-send-order: what we sent before our Close arrives before it',
     async run({ t, ours, theirs }) {
       ours.send(bytesOf(1024 * 1024))
       ours.send('last')
@@ -98,7 +98,7 @@ export const closingCases: readonly Case[] = [
   },
   {
     feature: 'close',
-    title: '6455-5.5.1: what they sent before their Close is there after it',
+    title: '6455-5.4-order-kept: what they sent before their Close is there after it',
     async run({ t, ours, theirs }) {
       theirs.send(bytesOf(65536))
       theirs.send('last')
@@ -137,7 +137,7 @@ export const closingCases: readonly Case[] = [
   },
   {
     feature: 'close',
-    title: '6455-5.5.1: an answer of our own (`closeReply: manual`)',
+    title: '6455-5.5.1-close-answered: an answer of our own (`closeReply: manual`)',
     our: { closeReply: 'manual' },
     async run(scene) {
       const { t, ours, theirs } = scene

@@ -26,7 +26,7 @@ const combinations: CompressionOptions[] = flags.flatMap((serverNoContextTakeove
 export const deflateCases: readonly Case[] = [
   ...combinations.map((compression): Case => ({
     feature: 'deflate',
-    title: `7692-7.1: ${named(compression)}`,
+    title: `7692-5.1-response-is-the-agreement: ${named(compression)}`,
     wired: true,
     our: { compression },
     async run(scene) {
@@ -52,7 +52,7 @@ export const deflateCases: readonly Case[] = [
   },
   {
     feature: 'deflate',
-    title: '7692-6.1: 1 MiB there and back',
+    title: '6455-5.4-receive-both: 1 MiB there and back, compressed',
     our: { compression: true },
     async run({ t, ours, theirs }) {
       const long = textOf(1024 * 1024)
@@ -64,7 +64,7 @@ export const deflateCases: readonly Case[] = [
   },
   {
     feature: 'deflate',
-    title: '7692-6.1-fragmented: our fragments, long and short',
+    title: '6455-5.4-fragments-joined: our compressed fragments, long and short',
     our: { compression: true },
     async run({ t, ours, theirs }) {
       const long = textOf(300_000)
@@ -74,7 +74,7 @@ export const deflateCases: readonly Case[] = [
   },
   {
     feature: 'deflate',
-    title: '7692-6.1-fragmented: their fragments, with a Ping between them',
+    title: '6455-5.4-control-interleaved: their compressed fragments, with a Ping between them',
     needs: ['fragment', 'ping'],
     our: { compression: true },
     async run({ t, ours, theirs }) {
@@ -87,7 +87,7 @@ export const deflateCases: readonly Case[] = [
   },
   {
     feature: 'deflate',
-    title: '6455-5.5.1: what we sent compressed before our Close arrives before it',
+    title: '6455-6.1-send-order: what we sent compressed before our Close arrives before it',
     our: { compression: true },
     async run({ t, ours, theirs }) {
       const long = textOf(300_000)
@@ -101,7 +101,7 @@ export const deflateCases: readonly Case[] = [
   },
   {
     feature: 'deflate',
-    title: '6455-5.5.1: what they sent compressed before their Close is there after it',
+    title: '6455-5.4-order-kept: what they sent compressed before their Close is there after it',
     our: { compression: true },
     async run({ t, ours, theirs }) {
       const long = textOf(300_000)

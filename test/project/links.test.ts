@@ -10,6 +10,8 @@ const documents = [
   'bench/README.md',
   'test/fuzz/README.md',
   'test/peers/README.md',
+  'test/nodes/README.md',
+  'test/requirements/README.md',
 ]
 
 for (const document of documents) {
