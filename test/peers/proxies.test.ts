@@ -58,13 +58,16 @@ async function refusal(t: Test, url: string, options = {}): Promise<HandshakeErr
 }
 
 async function handshakes(t: Test, proxy: Proxy): Promise<void> {
-  await t.test('6455-4.2.1: 426 says what is missing where Upgrade is not passed on', async (t) => {
-    const { url } = await serve(t)
-    proxy.lead(url)
-    const { status, headers } = await refusal(t, proxy.url('/plain'))
-    t.equal(status, 426)
-    t.equal(headers['sec-websocket-version'], '13')
-  })
+  await t.test(
+    '6455-4.2.1-upgrade-required: 426 says what is missing where Upgrade is not passed on',
+    async (t) => {
+      const { url } = await serve(t)
+      proxy.lead(url)
+      const { status, headers } = await refusal(t, proxy.url('/plain'))
+      t.equal(status, 426)
+      t.equal(headers['sec-websocket-version'], '13')
+    },
+  )
 
   await t.test('a refusal arrives whole', async (t) => {
     const verify = () => refuse(401, { headers: { 'WWW-Authenticate': 'Bearer' }, body: 'who are you?' })
@@ -92,14 +95,17 @@ async function handshakes(t: Test, proxy: Proxy): Promise<void> {
     t.equal((await refusal(t, proxy.url())).status, 502)
   })
 
-  await t.test('6455-10.2: the same origin is known by the Host that the proxy passes on', async (t) => {
-    const { url } = await serve(t)
-    proxy.lead(url)
-    const origin = 'http://localhost'
-    const connection = await connect(proxy.url(), { origin })
-    t.match(await connection.close(), { wasClean: true })
-    t.equal((await refusal(t, proxy.url('/elsewhere'), { origin })).status, 403)
-  })
+  await t.test(
+    '6455-10.2-origin-check, 6455-10.2-origin-403: the same origin is known by the Host that the proxy passes on',
+    async (t) => {
+      const { url } = await serve(t)
+      proxy.lead(url)
+      const origin = 'http://localhost'
+      const connection = await connect(proxy.url(), { origin })
+      t.match(await connection.close(), { wasClean: true })
+      t.equal((await refusal(t, proxy.url('/elsewhere'), { origin })).status, 403)
+    },
+  )
 }
 
 async function silences(t: Test, proxy: Proxy): Promise<void> {
