@@ -21,6 +21,8 @@ export class PeerWatch {
   #markTime: number
   #markBytes = 0
   #markFrames = 0
+  /** Its time was running when we looked last. */
+  #running = false
 
   constructor(settings: Pick<ConnectionSettings, 'keepalive' | 'progressTimeout'>, now: number) {
     this.#settings = settings
@@ -37,7 +39,10 @@ export class PeerWatch {
   /** True when an unfinished message has not come on within the progress timeout. */
   stalls(now: number, held: boolean, { frames, unfinished }: Progress): boolean {
     const moved = frames !== this.#markFrames || this.#bytes - this.#markBytes >= leastProgress
-    if (held || !unfinished || moved) {
+    const running = unfinished && !held
+    // What began between two looks is counted from the second one: nobody is cut too early.
+    if (!running || !this.#running || moved) {
+      this.#running = running
       this.#markTime = now
       this.#markBytes = this.#bytes
       this.#markFrames = frames

@@ -27,6 +27,9 @@ const help = `after npm run compile; npm run fuzz does both
   --add NAME         keep the input of --file or --hex in the corpus, with the comment of --note
 The exit status is 1 where an input fails, 2 where the command line makes no sense.`
 
+/** The column of the names. */
+const nameWidth = 17
+
 /** Inputs between two looks at the clock. */
 const batch = 64
 
@@ -145,7 +148,7 @@ async function go(
   return good
 }
 
-/** How many new inputs were run; undefined where one failed. */
+/** How many new inputs were run, 0 where the target cannot run; undefined where one failed. */
 async function goOn(
   target: Target,
   seed: number,
@@ -153,6 +156,10 @@ async function goOn(
   cases: number | undefined,
   fuzzer: Fuzzer,
 ): Promise<number | undefined> {
+  if (target.missing !== undefined) {
+    fuzzer.say(`${target.name.padEnd(nameWidth)} skipped: ${target.missing}`)
+    return 0
+  }
   for (const { name, bytes } of readCorpus(target.corpus)) {
     const command = `--target ${target.name} --file test/fuzz/corpus/${target.corpus}/${name}.hex`
     if (!(await passes(target, bytes, command, fuzzer))) return undefined
@@ -173,7 +180,8 @@ async function goOn(
     }
   }
   const rate = Math.round((done / (performance.now() - begin)) * 1000)
-  fuzzer.say(`${target.name.padEnd(14)} ${done} executions, ${rate}/s`)
+  fuzzer.say(`${target.name.padEnd(nameWidth)} ${done} executions, ${rate}/s`)
+  for (const remark of target.remarks?.() ?? []) fuzzer.say(`  ${remark}`)
   return done
 }
 

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 
 // This file runs from .build/test/fuzz/, or from test/peers/.build/test/fuzz/.
-const root = new URL(import.meta.url.replace(/(?:test\/peers\/)?\.build\/.*$/, ''))
+export const root: URL = new URL(import.meta.url.replace(/(?:test\/peers\/)?\.build\/.*$/, ''))
 
 export interface Entry {
   readonly name: string

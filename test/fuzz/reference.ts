@@ -117,7 +117,7 @@ export function reference(bytes: Uint8Array, options: ReferenceOptions): Result 
 }
 
 /** RFC 6455 sections 5.5.1 and 7.4. */
-function judgeClose(payload: Buffer): string {
+export function judgeClose(payload: Buffer): string {
   if (payload.length === 0) return 'close 1005 ""'
   if (payload.length === 1) return 'fail 1002 short-close'
   const code = payload[0]! * 256 + payload[1]!

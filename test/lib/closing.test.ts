@@ -13,13 +13,16 @@ const bye = { code: 1000, reason: 'bye' }
 function begin(role: Role = 'client', manualReply = false) {
   const socket = new RecordingSocket()
   const timers = new FakeTimers()
-  const sender = new Sender(socket, {
-    maskKeys: undefined,
-    compression: undefined,
-    highWaterMark: 1000,
-    maxBufferedAmount: 1_000_000,
-    onDrain() {},
-  })
+  const sender = new Sender(
+    socket,
+    {
+      maskKeys: undefined,
+      compression: undefined,
+      highWaterMark: 1000,
+      maxBufferedAmount: 1_000_000,
+    },
+    { exceeded() {}, drained() {} },
+  )
   const log: string[] = []
   const infos: CloseInfo[] = []
   const { life } = step(beginLife(role, manualReply), 'opened')
@@ -145,6 +148,26 @@ await t.test(
     t.equal(closing.infoSoFar.error, error)
   },
 )
+
+await t.test('7.1.7: what the socket has not taken when a violation comes is dropped', async (t) => {
+  const { socket, sender, closing } = begin()
+  socket.stalled = true
+  sender.message(Buffer.alloc(20_000), true)
+  await turns()
+  t.ok(socket.writableNeedDrain)
+  sender.message('too late', true)
+  const error = new Error('bad')
+  closing.dispatch('violation', { close: { code: 1002, reason: '' }, trigger: 'protocol-error', error })
+  socket.unstall()
+  await turns(2)
+  t.equal(socket.bytes.subarray(20_004).toString('latin1'), '\x88\x02\x03\xea')
+})
+
+await t.test('TCP that just ends, with no timer to stop', async (t) => {
+  const { closing, infos } = begin()
+  closing.dispatch('socket-closed')
+  t.match(infos, [{ code: 1006, trigger: 'socket-error', wasClean: false }])
+})
 
 await t.test('2e-6: a Close that never left is not flushed', async (t) => {
   const { socket, closing, log, infos } = begin()
