@@ -14,6 +14,7 @@ function fail(why) {
 /** What tap calls a match: as much of the value as the pattern asks for. */
 function matches(value, pattern) {
   if (pattern instanceof RegExp) return pattern.test(String(value))
+  if (pattern instanceof Error) return value.name === pattern.name && value.message === pattern.message
   if (typeof pattern === 'string' && typeof value === 'string') return value.includes(pattern)
   if (typeof pattern === 'function' && pattern.prototype !== undefined && typeof value === 'object')
     return value instanceof pattern
