@@ -1,83 +1,88 @@
-/** npm run bench: echo servers side by side; see README.md. */
+/** npm run bench: farewell beside its limits and its peers; see README.md. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { contestants, ServerProcess } from './contestant.ts'
-import { host } from './contestants/host.ts'
-import { Load } from './load.ts'
+import { canRun, type Contestant, ContestantProcess, contestants } from './contestant.ts'
+import { goalTable } from './goal.ts'
 import { describeMachine, machineText } from './machine.ts'
-import { benchFolder, installPackages, loadBufferutil } from './packages.ts'
-import { type Sample, tableOf } from './table.ts'
+import { measure } from './measure/measure.ts'
+import { benchFolder, installPackages } from './packages.ts'
+import { pictureOf, publish } from './publication.ts'
+import { fullPlan, quickPlan } from './plan.ts'
+import type { Sample } from './sample.ts'
+import { scalingTables } from './scaling.ts'
+import { tablesOf } from './table.ts'
 import { type Workload, workloads } from './workload.ts'
 
 const { values: options } = parseArgs({
   options: {
-    quick: { type: 'boolean', default: true },
     full: { type: 'boolean', default: false },
-    text: { type: 'boolean', default: false },
     only: { type: 'string' },
     workload: { type: 'string' },
     profile: { type: 'string' },
+    publish: { type: 'boolean', default: false },
   },
 })
-
-/**
- * How long, in ms of the server's CPU time, so that a busy machine gives no worse figures. A server's code is still
- * being compiled in its first round, which warms up for longer.
- */
-const { rounds, firstWarmUp, warmUp, duration } = options.full
-  ? { rounds: 7, firstWarmUp: 2000, warmUp: 300, duration: 1500 }
-  : { rounds: 5, firstWarmUp: 400, warmUp: 30, duration: 120 }
-/** Where the server hardly gets to run, a phase ends all the same after so many times its length. */
-const patience = 2
-
+const plan = options.full ? fullPlan : quickPlan
 const nodeFlags = options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`]
 
-async function measure(server: ServerProcess, workload: Workload, round: number): Promise<Sample> {
-  const { port, contestant } = server
-  const load = await Load.open({ host, port, frames: contestant.frames, text: options.text, workload })
-  load.start()
-  const begun = await stateOf(server, load)
-  const before = await untilUsed(round === 1 ? firstWarmUp : warmUp, begun, server, load)
-  const after = await untilUsed(duration, before, server, load)
-  await load.close()
+/** How long one measurement may take, in ms. */
+const patience = 60_000
 
-  const time = after.time - before.time
-  const messages = after.messages - before.messages
-  return {
-    workload: workload.name,
-    contestant: contestant.name,
-    round,
-    messagesPerSecond: (messages / time) * 1e6,
-    cpuPerMessage: (after.serverCpu - before.serverCpu) / messages,
-    serverBusy: (after.serverCpu - before.serverCpu) / time,
-    loadBusy: (after.loadCpu - before.loadCpu) / time,
+/** What is told beside the figures: who was left out, and why. */
+const notes: string[] = []
+
+/** Names that `--workload` gives are all measured; else those of a quick run, or all. */
+function isChosen({ name, group, quick }: Workload): boolean {
+  if (options.workload === undefined) return quick || options.full
+  return options.workload === name || options.workload.split(',').includes(group)
+}
+
+function takesPart(contestant: Contestant, workload: Workload): boolean {
+  const { name, role, limit = false, quick } = contestant
+  const wanted = options.only?.split(',').includes(name) ?? (quick || options.full)
+  const belongs = limit ? workload.limits.includes(name) : (workload.only?.includes(name) ?? true)
+  return role === workload.role && wanted && belongs
+}
+
+async function samplesOf(workload: Workload, able: readonly Contestant[]): Promise<readonly Sample[]> {
+  const chosen = able.filter((each) => takesPart(each, workload))
+  let running = await Promise.all(
+    chosen.map((each) => {
+      const args = [...workload.service.map(String), ...(each.args ?? [])]
+      return ContestantProcess.start({ ...each, args }, nodeFlags)
+    }),
+  )
+  const samples: Sample[] = []
+  const rounds = workload.once ? 1 : plan.rounds
+  for (let round = 1; round <= rounds; round++) {
+    // Nobody is always the first, or behind the same other.
+    const first = (round - 1) % running.length
+    for (const each of [...running.slice(first), ...running.slice(0, first)]) {
+      const { name } = each.contestant
+      progress(`${workload.name}: round ${round} of ${rounds}, ${name}`)
+      try {
+        const figures = await withinPatience(measure(each, workload, plan, round))
+        samples.push({ workload: workload.name, contestant: name, round, figures })
+      } catch (error) {
+        notes.push(`${name} is left out of "${workload.name}": ${String(error)}`)
+        running = running.filter((other) => other !== each)
+        await each.stop()
+      }
+    }
   }
+  await Promise.all(running.map((each) => each.stop()))
+  const complete = new Set(running.map(({ contestant }) => contestant.name))
+  return samples.filter(({ contestant }) => complete.has(contestant))
 }
 
-/** Times in µs. */
-interface State {
-  readonly time: number
-  readonly messages: number
-  readonly serverCpu: number
-  readonly loadCpu: number
-}
-
-async function stateOf(server: ServerProcess, load: Load): Promise<State> {
-  const serverCpu = await server.cpu()
-  const { user, system } = process.cpuUsage()
-  return { serverCpu, loadCpu: user + system, messages: load.messages, time: performance.now() * 1000 }
-}
-
-/** Waits until the server has used so many ms of CPU time. */
-async function untilUsed(time: number, since: State, server: ServerProcess, load: Load): Promise<State> {
-  for (;;) {
-    await sleep(20)
-    const state = await stateOf(server, load)
-    if (state.serverCpu - since.serverCpu >= time * 1000) return state
-    if (state.time - since.time >= patience * time * 1000) return state
-  }
+/** A contestant that does not come to an end is left out like one that fails. */
+function withinPatience<Result>(work: Promise<Result>): Promise<Result> {
+  const tooLong = sleep(patience, undefined, { ref: false }).then(() => {
+    throw new Error(`no end after ${patience / 1000} s`)
+  })
+  return Promise.race([work, tooLong])
 }
 
 /** One line that is written over and over, where somebody watches. */
@@ -86,31 +91,35 @@ function progress(line: string): void {
 }
 
 installPackages()
-const chosen = contestants.filter(({ name, args = [] }) => {
-  if (args.includes('addon') && loadBufferutil() === undefined) return false
-  return options.only === undefined || options.only.split(',').includes(name)
-})
+const able = contestants.filter(canRun)
+const missing = contestants.filter((each) => !able.includes(each)).map(({ name }) => name)
+if (missing.length > 0) notes.push(`left out, since they do not run here: ${missing.join(', ')}`)
 const machine = describeMachine(nodeFlags)
+const measured = workloads.filter(isChosen)
 const samples: Sample[] = []
-for (const workload of workloads) {
-  if (options.workload !== undefined && options.workload !== workload.name) continue
-  const servers = await Promise.all(chosen.map((each) => ServerProcess.start(each, nodeFlags)))
-  for (let round = 1; round <= rounds; round++) {
-    // Nobody is always the first, or behind the same other.
-    const first = (round - 1) % servers.length
-    for (const server of [...servers.slice(first), ...servers.slice(0, first)]) {
-      progress(`${workload.name}: round ${round} of ${rounds}, ${server.contestant.name}`)
-      samples.push(await measure(server, workload, round))
-    }
-  }
-  await Promise.all(servers.map((server) => server.stop()))
+mkdirSync(join(benchFolder, 'results'), { recursive: true })
+const file = join(benchFolder, 'results', machine.date.replaceAll(/[:.]/g, '-'))
+for (const workload of measured) {
+  if (!process.stderr.isTTY) console.error(workload.name)
+  samples.push(...(await samplesOf(workload, able)))
+  // A run that is ended before its end keeps what it has.
+  writeFileSync(`${file}.json`, JSON.stringify({ machine, plan, notes, samples }, null, 2) + '\n')
 }
 progress('')
 
-const messages = options.text ? 'text' : 'binary'
-const title = `Echo of ${messages} messages: medians of ${rounds} rounds of ${duration} ms of CPU time`
-console.log(`${title}\n\n${machineText(machine)}\n\n${tableOf(samples)}`)
-mkdirSync(join(benchFolder, 'results'), { recursive: true })
-const file = join(benchFolder, 'results', `${machine.date.replaceAll(/[:.]/g, '-')}.json`)
-writeFileSync(file, JSON.stringify({ title, machine, rounds, duration, samples }, null, 2) + '\n')
-console.log(`\nEvery round: ${file}`)
+const goals = goalTable(measured, samples)
+const report = [
+  `Medians of ${plan.rounds} rounds, each of ${plan.duration} ms of CPU time.`,
+  [machineText(machine), ...notes.map((note) => `- ${note}`)].join('\n'),
+  goals === '' ? '' : `## Goals\n\n${goals}`,
+  `## Figures\n\n${tablesOf(measured, samples)}`,
+  scalingTables(measured, samples),
+]
+  .filter((part) => part !== '')
+  .join('\n\n')
+const picture = pictureOf(machine, measured, samples)
+writeFileSync(`${file}.svg`, picture)
+if (options.publish) publish(report, picture)
+console.log(`${report}\n\nEvery round, and a picture: ${file}.json, .svg`)
+// A contestant that was left out may have left connections open.
+process.exit()

@@ -1,79 +1,97 @@
-/** Figures as a table in Markdown. */
+/** The figures of all contestants as tables in Markdown. */
+import { wsWithAddon } from './contestant.ts'
+import { format, markdownTable, type Unit } from './format.ts'
+import { figuresOf, medianOf, ratioOf, type Sample } from './sample.ts'
+import type { Workload } from './workload.ts'
 
-/** One contestant under one workload in one round. */
-export interface Sample {
-  readonly workload: string
-  readonly contestant: string
-  readonly round: number
-  readonly messagesPerSecond: number
-  /** CPU time of the server per message, in µs. */
-  readonly cpuPerMessage: number
-  /** Share of one processor that the server used, and the load. */
-  readonly serverBusy: number
-  readonly loadBusy: number
+interface Column {
+  readonly head: string
+  readonly figure: string
+  readonly unit: Unit
+  /** The lowest of the rounds instead of their median. */
+  readonly lowest?: boolean
 }
 
-type Figure = 'messagesPerSecond' | 'cpuPerMessage' | 'serverBusy' | 'loadBusy'
-
-/** What the others are compared with, as far as they take part. */
-const references = ['node:net', 'ws with bufferutil']
-
-/** A row for each workload and contestant, medians over the rounds. */
-export function tableOf(samples: readonly Sample[]): string {
-  const heads = [
-    'workload',
-    'server',
-    'messages/s',
-    'server CPU per message',
-    'best round',
-    'server busy',
-    'load busy',
-  ]
-  const rows = [
-    [...heads, ...references.map((name) => `CPU ÷ ${name}`)],
-    ['---', '---', ...heads.slice(2).map(() => '--:'), ...references.map(() => '--:')],
-  ]
-  let before: string | undefined
-  for (const { workload, contestant } of samples.filter(({ round }) => round === 1)) {
-    const own = samplesOf(samples, workload, contestant)
-    const median = (figure: Figure): number => medianOf(own.map((each) => each[figure]))
-    rows.push([
-      workload === before ? '' : workload,
-      contestant,
-      Math.round(median('messagesPerSecond')).toLocaleString('en'),
-      microseconds(median('cpuPerMessage')),
-      microseconds(Math.min(...own.map((each) => each.cpuPerMessage))),
-      percent(median('serverBusy')),
-      percent(median('loadBusy')),
-      ...references.map((name) => ratio(own, samplesOf(samples, workload, name))),
-    ])
-    before = workload
-  }
-  return rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+/** The workloads that can share a table. */
+interface Section {
+  readonly title: string
+  readonly kinds: readonly Workload['kind'][]
+  readonly columns: readonly Column[]
 }
 
-export function medianOf(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  const upper = sorted[middle] ?? NaN
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2
+const cpu: readonly Column[] = [
+  { head: 'CPU', figure: 'cpu', unit: 'microseconds' },
+  { head: 'best round', figure: 'cpu', unit: 'microseconds', lowest: true },
+  { head: 'per second', figure: 'perSecond', unit: 'count' },
+  { head: 'busy', figure: 'busy', unit: 'share' },
+  { head: 'load busy', figure: 'loadBusy', unit: 'share' },
+]
+
+const sections: readonly Section[] = [
+  { title: 'Servers: CPU time per message', kinds: ['echo', 'room'], columns: cpu },
+  { title: 'Clients: CPU time per message', kinds: ['receive', 'send'], columns: cpu },
+  { title: 'Servers: CPU time per opening handshake', kinds: ['handshake'], columns: cpu },
+  {
+    title: 'Servers: memory per idle connection',
+    kinds: ['idle'],
+    columns: [
+      { head: 'resident', figure: 'resident', unit: 'bytes' },
+      { head: 'heap', figure: 'heap', unit: 'bytes' },
+    ],
+  },
+  {
+    title: 'Servers: time until a message is back',
+    kinds: ['latency'],
+    columns: [
+      { head: 'p50', figure: 'p50', unit: 'milliseconds' },
+      { head: 'p99', figure: 'p99', unit: 'milliseconds' },
+      { head: 'p99.9', figure: 'p999', unit: 'milliseconds' },
+      { head: 'longest', figure: 'longest', unit: 'milliseconds' },
+      { head: 'came back', figure: 'answered', unit: 'share' },
+      { head: 'resident memory', figure: 'resident', unit: 'bytes' },
+    ],
+  },
+  {
+    title: 'Time from close() to closed',
+    kinds: ['closing'],
+    columns: [
+      { head: 'p50', figure: 'p50', unit: 'milliseconds' },
+      { head: 'p99', figure: 'p99', unit: 'milliseconds' },
+      { head: 'longest', figure: 'longest', unit: 'milliseconds' },
+    ],
+  },
+]
+
+/** One table for each section that anything was measured for, with its title. */
+export function tablesOf(workloads: readonly Workload[], samples: readonly Sample[]): string {
+  return sections
+    .map(({ title, kinds, columns }) => {
+      const own = workloads.filter(({ kind }) => kinds.includes(kind))
+      const rows = own.flatMap((workload) => rowsOf(workload, columns, samples))
+      const heads = ['workload', 'contestant', ...columns.map(({ head }) => head), '÷ limit', '÷ ws']
+      return rows.length === 0 ? '' : `### ${title}\n\n${markdownTable(heads, rows, 2)}`
+    })
+    .filter((section) => section !== '')
+    .join('\n\n')
 }
 
-function samplesOf(samples: readonly Sample[], workload: string, contestant: string): readonly Sample[] {
-  return samples.filter((each) => each.workload === workload && each.contestant === contestant)
+/** The contestants that took part, in the order of the samples. */
+export function contestantsOf(workload: Workload, samples: readonly Sample[]): readonly string[] {
+  return samples
+    .filter((each) => each.workload === workload.name && each.round === 1)
+    .map((each) => each.contestant)
 }
 
-/** The median of the ratios of each round: what disturbs a round disturbs both. */
-function ratio(own: readonly Sample[], reference: readonly Sample[]): string {
-  if (reference.length === 0) return '–'
-  const ratios = own.map((each, at) => each.cpuPerMessage / (reference[at]?.cpuPerMessage ?? NaN))
-  return medianOf(ratios).toFixed(2)
-}
-
-function microseconds(value: number): string {
-  return `${value >= 100 ? value.toFixed(0) : value.toPrecision(3)} µs`
-}
-
-function percent(share: number): string {
-  return `${Math.round(100 * share)} %`
+function rowsOf(workload: Workload, columns: readonly Column[], samples: readonly Sample[]): string[][] {
+  const [limit = ''] = workload.limits
+  return contestantsOf(workload, samples).map((contestant, at) => [
+    at === 0 ? workload.name : '',
+    contestant,
+    ...columns.map(({ figure, unit, lowest = false }) => {
+      const values = figuresOf(samples, workload.name, contestant, figure)
+      return format(lowest ? Math.min(...values) : medianOf(values), unit)
+    }),
+    format(ratioOf(samples, workload, contestant, limit), 'ratio'),
+    format(ratioOf(samples, workload, contestant, wsWithAddon), 'ratio'),
+  ])
 }

@@ -8,13 +8,16 @@
  */
 import { Buffer } from 'node:buffer'
 import { finBit, maskBit, maxControlPayload, maxHeaderSize, rsv1Bit } from './header.ts'
-import { mask, maskInto } from './mask.ts'
+import { mask, maskInto, simdFrom, viewOf } from './mask.ts'
 import { type ControlOpcode, isControl, type MessageOpcode, Opcode } from './opcode.ts'
 import { Fact, verdictName, verdicts } from './rules.ts'
 import { type Violation, type ViolationName, violation } from './violation.ts'
 
 /** Pieces from so many bytes on are worth a place of their own. No control frame is as long. */
 const longPiece = 4096
+
+/** In a chunk from so many bytes on there may be many short frames, which share one view of it to be unmasked through. */
+const sharedViewFrom = 256
 
 /** Where the decoder puts what it finds. A sink may call any method of the decoder; it must not throw. */
 export interface FrameSink {
@@ -67,6 +70,9 @@ export class Decoder {
   #headSize = 0
   /** A control frame's payload that a chunk cut short. */
   #control: Buffer | undefined
+
+  /** Of the chunk under way, once a short frame has been found in it. */
+  #view: DataView | undefined
 
   #held = false
   #running = false
@@ -155,7 +161,9 @@ export class Decoder {
       this.#rest = undefined
       bytes = rest
       at = 0
+      this.#view = undefined
     }
+    this.#view = undefined
     this.#running = false
   }
 
@@ -254,10 +262,15 @@ export class Decoder {
         return end
       }
     }
-    this.#key = mask(chunk, at, end, this.#key)
+    if (this.#key !== 0) this.#key = mask(chunk, at, end, this.#key, this.#viewFor(chunk, size))
     if (isControl(this.#first & 0x0f)) this.#readControl(chunk, at, end)
     else this.#piece(chunk, at, end, frameEnds, last)
     return end
+  }
+
+  #viewFor(chunk: Buffer, size: number): DataView | undefined {
+    if (size >= simdFrom || chunk.length < sharedViewFrom) return undefined
+    return (this.#view ??= viewOf(chunk))
   }
 
   #piece(bytes: Buffer, start: number, end: number, frameEnds: boolean, last: boolean): void {

@@ -6,24 +6,12 @@
  */
 import { type Kernel, loadKernel } from './simd.ts'
 
-/** Below this many bytes a plain loop beats the making of an Int32Array (about 100 ns). */
-const wordsFrom = 128
+/** From this many bytes on a DataView, which takes four at a time wherever they lie, is worth its making. */
+const viewFrom = 128
 /** From this many bytes on SIMD is worth its copies. */
-const simdFrom = 1024
+export const simdFrom = 1024
 
 const kernel = loadKernel(Reflect.get(globalThis, 'WebAssembly'))
-
-const keyWord = new Int32Array(1)
-const keyBytes = new Uint8Array(keyWord.buffer)
-
-/** The key as a word of memory, first byte first. */
-function wordOf(key: number): number {
-  keyBytes[0] = key >>> 24
-  keyBytes[1] = key >>> 16
-  keyBytes[2] = key >>> 8
-  keyBytes[3] = key
-  return keyWord[0]!
-}
 
 /** The key as it applies to the bytes that come `count` bytes later. */
 function rotate(key: number, count: number): number {
@@ -33,27 +21,22 @@ function rotate(key: number, count: number): number {
 
 /**
  * Masks bytes `start` to `end` in place and returns the key for the byte that follows, so that a payload may come
- * in any number of pieces: `key = mask(piece, 0, piece.length, key)`.
+ * in any number of pieces: `key = mask(piece, 0, piece.length, key)`. Who masks many short pieces of the same bytes
+ * has a `view` of them made once.
  */
-export function mask(bytes: Uint8Array, start: number, end: number, key: number): number {
+export function mask(bytes: Uint8Array, start: number, end: number, key: number, view?: DataView): number {
   const length = end - start
   if (key === 0) return key
-  if (length < wordsFrom) {
-    maskBytes(bytes, start, end, key)
-    return rotate(key, length)
-  }
-  if (length >= simdFrom && kernel !== undefined) {
-    maskSimd(kernel, bytes, start, end, bytes, start, wordOf(key))
-    return rotate(key, length)
-  }
-  const lead = -(bytes.byteOffset + start) & 3
-  const count = (length - lead) >>> 2
-  const wordsEnd = start + lead + (count << 2)
-  maskBytes(bytes, start, start + lead, key)
-  const aligned = rotate(key, lead)
-  maskWords(new Int32Array(bytes.buffer, bytes.byteOffset + start + lead, count), aligned)
-  maskBytes(bytes, wordsEnd, end, aligned)
+  if (length >= simdFrom && kernel !== undefined) maskSimd(kernel, bytes, start, end, bytes, start, key)
+  else if (view !== undefined) maskWords(view, start, end, key)
+  else if (length >= viewFrom) maskWords(viewOf(bytes), start, end, key)
+  else maskBytes(bytes, start, end, key)
   return rotate(key, length)
+}
+
+/** For `mask`. */
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 /** The same on the way to another place, `at` in `target`; the source stays as it is. */
@@ -66,12 +49,15 @@ export function maskInto(
   key: number,
 ): number {
   const length = end - start
-  if (length >= simdFrom && key !== 0 && kernel !== undefined) {
-    maskSimd(kernel, source, start, end, target, at, wordOf(key))
-    return rotate(key, length)
+  if (length < viewFrom) {
+    copyBytes(source, start, end, target, at, key)
+  } else if (length >= simdFrom && key !== 0 && kernel !== undefined) {
+    maskSimd(kernel, source, start, end, target, at, key)
+  } else {
+    target.set(source.subarray(start, end), at)
+    return mask(target, at, at + length, key)
   }
-  target.set(source.subarray(start, end), at)
-  return mask(target, at, at + length, key)
+  return rotate(key, length)
 }
 
 function maskSimd(
@@ -81,9 +67,10 @@ function maskSimd(
   end: number,
   target: Uint8Array,
   at: number,
-  word: number,
+  key: number,
 ): void {
   const shift = at - start
+  const word = swapped(key)
   for (let from = start; from < end; from += memory.length) {
     const to = Math.min(end, from + memory.length)
     memory.set(source.subarray(from, to))
@@ -92,28 +79,62 @@ function maskSimd(
   }
 }
 
-function maskBytes(bytes: Uint8Array, start: number, end: number, key: number): void {
-  let rolling = key
-  for (let at = start; at < end; at++) {
-    rolling = (rolling << 8) | (rolling >>> 24)
-    bytes[at]! ^= rolling
-  }
+/** The key as a word of WebAssembly's memory, which has the lowest byte first. */
+function swapped(key: number): number {
+  return (key << 24) | ((key & 0xff00) << 8) | ((key >>> 8) & 0xff00) | (key >>> 24)
 }
 
-/** Eight words a round: V8 does not unroll by itself, and this is four times as fast as one word a round. */
-function maskWords(words: Int32Array, key: number): void {
-  const word = wordOf(key)
-  const rounds = words.length & ~7
-  let at = 0
-  for (; at < rounds; at += 8) {
-    words[at]! ^= word
-    words[at + 1]! ^= word
-    words[at + 2]! ^= word
-    words[at + 3]! ^= word
-    words[at + 4]! ^= word
-    words[at + 5]! ^= word
-    words[at + 6]! ^= word
-    words[at + 7]! ^= word
+function maskBytes(bytes: Uint8Array, start: number, end: number, key: number): void {
+  const first = key >>> 24
+  const second = key >>> 16
+  const third = key >>> 8
+  let at = start
+  for (const stop = end - 3; at < stop; at += 4) {
+    bytes[at]! ^= first
+    bytes[at + 1]! ^= second
+    bytes[at + 2]! ^= third
+    bytes[at + 3]! ^= key
   }
-  for (; at < words.length; at++) words[at]! ^= word
+  if (at < end) bytes[at]! ^= first
+  if (at + 1 < end) bytes[at + 1]! ^= second
+  if (at + 2 < end) bytes[at + 2]! ^= third
+}
+
+function copyBytes(
+  source: Uint8Array,
+  start: number,
+  end: number,
+  target: Uint8Array,
+  at: number,
+  key: number,
+): void {
+  const first = key >>> 24
+  const second = key >>> 16
+  const third = key >>> 8
+  const shift = at - start
+  let from = start
+  for (const stop = end - 3; from < stop; from += 4) {
+    target[from + shift] = source[from]! ^ first
+    target[from + shift + 1] = source[from + 1]! ^ second
+    target[from + shift + 2] = source[from + 2]! ^ third
+    target[from + shift + 3] = source[from + 3]! ^ key
+  }
+  if (from < end) target[from + shift] = source[from]! ^ first
+  if (from + 1 < end) target[from + shift + 1] = source[from + 1]! ^ second
+  if (from + 2 < end) target[from + shift + 2] = source[from + 2]! ^ third
+}
+
+/** Four words a round: V8 does not unroll by itself. */
+function maskWords(view: DataView, start: number, end: number, key: number): void {
+  let at = start
+  for (const stop = end - 15; at < stop; at += 16) {
+    view.setInt32(at, view.getInt32(at) ^ key)
+    view.setInt32(at + 4, view.getInt32(at + 4) ^ key)
+    view.setInt32(at + 8, view.getInt32(at + 8) ^ key)
+    view.setInt32(at + 12, view.getInt32(at + 12) ^ key)
+  }
+  for (const stop = end - 3; at < stop; at += 4) view.setInt32(at, view.getInt32(at) ^ key)
+  if (at < end) view.setUint8(at, view.getUint8(at) ^ (key >>> 24))
+  if (at + 1 < end) view.setUint8(at + 1, view.getUint8(at + 1) ^ (key >>> 16))
+  if (at + 2 < end) view.setUint8(at + 2, view.getUint8(at + 2) ^ (key >>> 8))
 }

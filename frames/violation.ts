@@ -25,6 +25,7 @@ export type ViolationName =
   | 'empty-fragments'
   | 'no-progress'
   | 'send-buffer-full'
+  | 'rate-limit'
   | 'process-budget'
 
 export interface Violation {
@@ -35,6 +36,9 @@ export interface Violation {
   readonly section: string
   readonly message: string
 }
+
+/** The rules that are not the protocol's but ours. */
+const ourLimits = 'RFC 6455 10.4'
 
 const { protocolError, invalidData, policyViolation, messageTooBig, tryAgainLater } = CloseCode
 
@@ -67,24 +71,26 @@ const table: Readonly<Record<ViolationName, readonly [closeCode: number, section
     'bad-close-reason': [invalidData, 'RFC 6455 5.5.1', 'the close reason is not valid UTF-8'],
     'bad-utf8': [invalidData, 'RFC 6455 8.1', 'a text message is not valid UTF-8'],
     'bad-deflate': [invalidData, 'RFC 7692 7.2.2', 'a compressed message cannot be decompressed'],
-    'message-too-big': [messageTooBig, 'RFC 6455 10.4', 'the message is longer than maxMessageSize'],
-    'empty-fragments': [policyViolation, 'RFC 6455 10.4', 'a message has too many empty fragments'],
+    'message-too-big': [messageTooBig, ourLimits, 'the message is longer than maxMessageSize'],
+    'empty-fragments': [policyViolation, ourLimits, 'a message has too many empty fragments'],
     'no-progress': [
       policyViolation,
-      'RFC 6455 10.4',
+      ourLimits,
       'an unfinished message made no progress within progressTimeout',
     ],
     'send-buffer-full': [
       policyViolation,
-      'RFC 6455 10.4',
+      ourLimits,
       'the peer reads too slowly: maxBufferedAmount was reached',
     ],
-    'process-budget': [
-      tryAgainLater,
-      'RFC 6455 10.4',
-      'unfinished messages hold too much memory in this process',
-    ],
+    'rate-limit': [policyViolation, ourLimits, 'the peer sent more than rateLimit lets it'],
+    'process-budget': [tryAgainLater, ourLimits, 'unfinished messages hold too much memory in this process'],
   }
+
+/** Whether a limit of ours was crossed; else the protocol was broken. */
+export function isLimit({ section }: Violation): boolean {
+  return section === ourLimits
+}
 
 /** What is known of the violation of that name. */
 export function violation(name: ViolationName): Violation {

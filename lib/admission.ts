@@ -11,7 +11,7 @@ import {
   handshakeTimeout,
   type ServerOptions,
 } from './options.ts'
-import { Refusal, refuse } from './refusal.ts'
+import { Refusal, refuseFor } from './refusal.ts'
 import { systemTimers, type Timers } from './timers.ts'
 
 /** The terms on which a connection opens. */
@@ -43,8 +43,9 @@ export class Admission<Context> {
   /** Whether the path is one that is served; so is a target that has none, so that it can be refused. */
   serves(request: IncomingMessage): boolean {
     const { path } = this.#options
+    if (path === undefined) return true
     const asked = pathOf(request.url ?? '')
-    if (path === undefined || asked === undefined) return true
+    if (asked === undefined) return true
     return typeof path === 'function' ? atOnce('path', path(asked)) : path === asked
   }
 
@@ -52,8 +53,9 @@ export class Admission<Context> {
   async decide(request: IncomingMessage, socket: Duplex): Promise<Admitted<Context> | Refusal> {
     const upgrade = judgeRequest(request)
     if (upgrade instanceof Refusal) return upgrade
-    if (!this.serves(request)) return refuse(404) // 4.2.2 item 4
-    if (!this.#allowsOrigin(upgrade, request)) return refuse(403, { body: 'this origin may not connect\n' }) // 10.2
+    if (!this.serves(request)) return refuseFor('path', 404) // 4.2.2 item 4
+    if (!this.#allowsOrigin(upgrade, request))
+      return refuseFor('origin', 403, { body: 'this origin may not connect\n' }) // 10.2
     const context = await this.#verify(request, socket)
     if (context instanceof Refusal) return context
     const protocol = this.#choose(upgrade, request)
@@ -99,7 +101,7 @@ export class Admission<Context> {
         reject(clientLeft())
       }
       const cancel = this.#timers.after(this.#timeout, () => {
-        refuseNow(refuse(503, { body: 'the decision took too long\n' }))
+        refuseNow(refuseFor('handshake-timeout', 503, { body: 'the decision took too long\n' }))
       })
       socket.once('end', onLeave).once('close', onLeave)
       this.#undecided.add(refuseNow)
@@ -125,7 +127,7 @@ export class Admission<Context> {
 
 /** What a callback answered. A promise, which would pass for a yes, is none: only `verify` may take its time. */
 function atOnce<T>(option: string, answer: T): T {
-  if (!(answer instanceof Promise)) return answer
-  answer.catch(() => {})
+  if (typeof answer !== 'object' || answer === null || !('then' in answer)) return answer
+  Promise.resolve(answer).catch(() => {})
   throw new TypeError(`"${option}" must answer at once; "verify" may return a promise`)
 }

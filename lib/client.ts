@@ -7,6 +7,7 @@ import {
   type RequestOptions,
 } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { connecting } from './connecting.ts'
 import { Connection } from './connection.ts'
 import { HandshakeError } from './errors.ts'
 import { offer } from './deflate/parameters.ts'
@@ -37,7 +38,8 @@ const credentialHeaders: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Opens a connection.
+ * Opens a connection. To the same host and port they are opened one after another (RFC 6455 section 4.1): `signal` ends
+ * the wait as well, and `handshakeTimeout` begins behind it.
  *
  * Rejects with `HandshakeError`, which holds the server's answer if there was one, and with the signal's reason when
  * that aborts.
@@ -61,13 +63,19 @@ async function open(first: Target, options: ConnectOptions): Promise<Connection>
   const onAbort = (): void => attempt.abort(signal?.reason)
   signal?.addEventListener('abort', onAbort, { once: true })
   const timeout = handshakeTimeout(options)
-  const cancel = timers.after(timeout, () => {
-    attempt.abort(new HandshakeError(`the opening handshake took longer than ${timeout} ms`))
-  })
+  let cancel: (() => void) | undefined
+  const askInTurn = (target: Target, headers: Headers): Promise<Connection | HandshakeError> =>
+    connecting.inTurn(addressOf(target), attempt.signal, () => {
+      // One timeout for all requests; the wait for those before is none of this server's time.
+      cancel ??= timers.after(timeout, () => {
+        attempt.abort(new HandshakeError(`the opening handshake took longer than ${timeout} ms`))
+      })
+      return ask(target, headers, options, attempt.signal)
+    })
   try {
     let target = first
     let { headers = {} } = options
-    let answer = await ask(target, headers, options, attempt.signal)
+    let answer = await askInTurn(target, headers)
     for (let left = followRedirects; !(answer instanceof Connection); left--) {
       const next = left > 0 ? redirectTarget(target, answer) : undefined
       if (next === undefined) throw answer
@@ -77,13 +85,18 @@ async function open(first: Target, options: ConnectOptions): Promise<Connection>
         target = next
         headers = withoutCredentials(headers)
       }
-      answer = await ask(target, headers, options, attempt.signal)
+      answer = await askInTurn(target, headers)
     }
     return answer
   } finally {
-    cancel()
+    cancel?.()
     signal?.removeEventListener('abort', onAbort)
   }
+}
+
+/** What counts as one address: a name is not looked up, since behind a proxy it cannot be. */
+function addressOf({ host, port, socketPath }: Target): string {
+  return socketPath ?? `${host}:${port}`
 }
 
 /** One request: resolves with the connection, or with the refusal when it might be a redirect. */
@@ -121,10 +134,10 @@ function ask(
       if (head.length > 0) socket.unshift(head)
       resolve(
         new Connection(socket, {
-          ...settings,
           role: 'client',
+          settings,
           protocol: verdict.protocol,
-          ...(verdict.deflate === undefined ? {} : { deflate: verdict.deflate }),
+          deflate: verdict.deflate,
           url: target.url,
         }),
       )

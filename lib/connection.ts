@@ -13,33 +13,33 @@ import { CloseCode } from '../frames/close-code.ts'
 import { decodeClosePayload, encodeClosePayload } from '../frames/close-payload.ts'
 import { maxControlPayload } from '../frames/header.ts'
 import { type ControlOpcode, type MessageOpcode, Opcode } from '../frames/opcode.ts'
-import { type Violation, violation } from '../frames/violation.ts'
+import { isLimit, type Violation, violation } from '../frames/violation.ts'
 import type { CloseFrame, CloseInfo } from './close-info.ts'
-import { Closing } from './closing.ts'
+import { Closing, type ClosingSink } from './closing.ts'
 import { Deflater } from './deflate/deflater.ts'
 import type { DeflateAgreement } from './deflate/parameters.ts'
 import { asError, ConnectionClosedError, ProtocolError } from './errors.ts'
 import { iteratorOf, type Parts, streamFragments } from './fragment-stream.ts'
-import { heartbeatOf } from './heartbeat.ts'
+import { type HeartbeatMember, heartbeatOf } from './heartbeat.ts'
 import {
-  beginLife,
   type ConnectionState,
   type Failure,
+  openLife,
   readyStates,
   receives,
   type Role,
   sends,
-  step,
 } from './lifecycle.ts'
 import { maskKeysFrom } from './mask-keys.ts'
 import { type ConnectionOptions, type ConnectionSettings, connectionSettings } from './options.ts'
 import { PeerWatch } from './peer-watch.ts'
 import { Pings } from './pings.ts'
-import { Reader } from './reader.ts'
+import { RateLimit } from './rate-limit.ts'
+import { Reader, type ReaderOptions, type ReaderSink } from './reader.ts'
 import type { Message } from './message.ts'
 import { type Data, payloadOf } from './payload.ts'
 import type { PreparedMessage } from './prepared-message.ts'
-import { Sender, type SenderOptions } from './sender.ts'
+import { Sender, type SenderOptions, type SenderSink } from './sender.ts'
 import { Waits } from './waits.ts'
 
 export interface ConnectionEvents {
@@ -61,7 +61,9 @@ export interface ConnectionInit extends ConnectionOptions {
   readonly protocol?: string
   readonly url?: string
   /** What was agreed on for permessage-deflate (RFC 7692 section 5); default none. */
-  readonly deflate?: DeflateAgreement
+  readonly deflate?: DeflateAgreement | undefined
+  /** @internal What the options come to, where that has been worked out already. */
+  readonly settings?: ConnectionSettings
   /** Called with what a listener threw, instead of a process warning. */
   readonly onHandlerError?: (error: unknown, connection: Connection) => void
   /** Called when the connection has closed, before anybody else hears of it. */
@@ -75,6 +77,22 @@ export let failHandler: (connection: Connection, error: unknown) => void
 /** Gives what is queued to a listener that is being added; one function for all connections. */
 let onNewListener: (this: Connection, event: string | symbol) => void
 
+/** What the parts of a connection tell it. One object, since an idle connection would pay for a closure for each. */
+type Inside = ReaderSink & SenderSink & ClosingSink & HeartbeatMember
+let insideOf: (connection: Connection) => Inside
+
+/** A socket knows its connection, so that its listeners are the same for all. */
+const owner = Symbol('connection')
+type OwnedSocket = Duplex & { readonly [owner]: Connection }
+type Listener<T extends unknown[] = []> = (this: OwnedSocket, ...detail: T) => void
+let listeners: {
+  readonly data: Listener<[chunk: Buffer]>
+  readonly end: Listener
+  readonly error: Listener<[error: Error]>
+  readonly close: Listener
+  readonly drain: Listener
+}
+
 export class Connection
   extends EventEmitter<ConnectionEvents>
   implements AsyncIterable<Message>, AsyncDisposable
@@ -84,19 +102,22 @@ export class Connection
   /** A client's: the URL it is connected to. */
   readonly url?: string
 
+  readonly #inside: Inside
   readonly #socket: Duplex
   readonly #settings: ConnectionSettings
-  readonly #init: ConnectionInit
+  readonly #onHandlerError: ConnectionInit['onHandlerError']
+  readonly #onClosed: ConnectionInit['onClosed']
   readonly #reader: Reader
   readonly #sender: Sender
   readonly #closing: Closing
   readonly #watch: PeerWatch
 
-  readonly #pings = new Pings()
-  readonly #drains = new Waits<void>()
-  readonly #flushes = new Waits<void>()
-  readonly #parts = new Waits<never>()
-  readonly #ends = new Waits<CloseInfo>()
+  // Most connections never need these.
+  #pings: Pings | undefined
+  #drains: Waits<void> | undefined
+  #flushes: Waits<void> | undefined
+  #parts: Waits<never> | undefined
+  #ends: Waits<CloseInfo> | undefined
   #closed: Promise<CloseInfo> | undefined
 
   static {
@@ -104,7 +125,76 @@ export class Connection
     failHandler = (connection, error) => connection.#handlerFailed(error)
     onNewListener = function (event) {
       // The listener is added behind this event, and whoever adds it goes on first.
-      if (event === 'message') process.nextTick(() => this.#reader.deliverQueued())
+      if (event === 'message' && this.#reader.queued) process.nextTick(() => this.#reader.deliverQueued())
+    }
+    listeners = {
+      data(chunk) {
+        this[owner].#read(chunk)
+      },
+      end() {
+        this[owner].#reader.end()
+      },
+      error(error) {
+        this[owner].#closing.dispatch('socket-error', error)
+      },
+      close() {
+        this[owner].#closing.dispatch('socket-closed')
+      },
+      drain() {
+        this[owner].#sender.flush()
+      },
+    }
+    insideOf = (connection) => new Inside(connection)
+    const Inside = class implements Inside {
+      readonly #of: Connection
+
+      constructor(connection: Connection) {
+        this.#of = connection
+      }
+
+      deliver(message: Message): boolean {
+        return this.#of.#deliver(message)
+      }
+
+      control(opcode: ControlOpcode, payload: Buffer): void {
+        this.#of.#control(opcode, payload)
+      }
+
+      violation(fault: Violation): void {
+        this.#of.#violated(fault)
+      }
+
+      ended(): void {
+        this.#of.#closing.dispatch('peer-fin')
+      }
+
+      exceeded(): void {
+        this.#of.#reader.waitForOutput()
+      }
+
+      drained(): void {
+        this.#of.#drained()
+      }
+
+      moved(state: ConnectionState): void {
+        this.#of.#moved(state)
+      }
+
+      entered(state: ConnectionState): void {
+        this.#of.#tell('state', state)
+      }
+
+      flushed(): void {
+        this.#of.#flushes?.resolveAll()
+      }
+
+      finished(info: CloseInfo): void {
+        this.#of.#finished(info)
+      }
+
+      beat(now: number): void {
+        this.#of.#beat(now)
+      }
     }
     // Node calls this when a listener's promise is rejected, because of `captureRejections`.
     Connection.prototype[EventEmitter.captureRejectionSymbol] = function (
@@ -127,30 +217,33 @@ export class Connection
     const { role, protocol = '', url } = init
     if (role !== 'client' && role !== 'server')
       throw new TypeError('option "role" must be "client" or "server"')
-    const settings = connectionSettings(init, role)
+    const settings = init.settings ?? connectionSettings(init, role)
     const { timers, closeReply, random, highWaterMark, maxBufferedAmount } = settings
+    const inside = insideOf(this)
     this.protocol = protocol
     if (url !== undefined) this.url = url
     this.#socket = socket
     this.#settings = settings
-    this.#init = init
+    this.#onHandlerError = init.onHandlerError
+    this.#onClosed = init.onClosed
+    this.#inside = inside
     this.#watch = new PeerWatch(settings, timers.now())
-    this.#sender = new Sender(socket, {
-      maskKeys: role === 'client' ? maskKeysFrom(random) : undefined, // 5.1
-      compression: this.#outputCompression(),
-      highWaterMark,
-      maxBufferedAmount,
-      onDrain: () => this.#drained(),
-    })
-    this.#reader = this.#newReader(role === 'client' ? 'server' : 'client')
-    const { life } = step(beginLife(role, closeReply === 'manual'), 'opened')
-    this.#closing = new Closing(life, socket, this.#sender, settings, {
-      moved: (state) => this.#moved(state),
-      flushed: () => this.#flushes.resolveAll(),
-      entered: (state) => this.#tell('state', state),
-      finished: (info) => this.#finished(info),
-    })
-    heartbeatOf(timers).add(this.#beat)
+    const output = direction(role, init.deflate)
+    this.#sender = new Sender(
+      socket,
+      {
+        maskKeys: role === 'client' ? maskKeysFrom(random) : undefined, // 5.1
+        compression: output === undefined ? undefined : outputCompression(output, settings),
+        highWaterMark,
+        maxBufferedAmount,
+      },
+      inside,
+    )
+    const from = role === 'client' ? 'server' : 'client'
+    this.#reader = new Reader(socket, readerOptions(from, init.deflate, settings), inside)
+    const life = openLife(role, closeReply === 'manual')
+    this.#closing = new Closing(life, socket, this.#sender, settings, inside)
+    heartbeatOf(timers).add(inside)
     this.#watchListeners()
     this.#listenTo(socket)
   }
@@ -178,7 +271,7 @@ export class Connection
   /** Resolves when TCP has ended, with the whole story; never rejects. */
   get closed(): Promise<CloseInfo> {
     const { info } = this.#closing
-    this.#closed ??= info === undefined ? this.#ends.add() : Promise.resolve(info)
+    this.#closed ??= info === undefined ? (this.#ends ??= new Waits()).add() : Promise.resolve(info)
     return this.#closed
   }
 
@@ -203,7 +296,7 @@ export class Connection
    */
   drained(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     if (sends[this.state] && !this.#sender.mustDrain) return Promise.resolve()
-    return this.#waitIn(this.#drains, options.signal)
+    return this.#waitIn((this.#drains ??= new Waits()), options.signal)
   }
 
   /**
@@ -259,12 +352,13 @@ export class Connection
    * @throws RangeError for more (section 5.5), TypeError for data of another type
    */
   ping(data?: Data, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
-    const payload = data === undefined ? this.#pings.nextPayload() : Buffer.from(payloadOf(data))
+    const pings = (this.#pings ??= new Pings())
+    const payload = data === undefined ? pings.nextPayload() : Buffer.from(payloadOf(data))
     if (payload.length > maxControlPayload) {
       throw new RangeError(`a Ping holds at most 125 bytes, not ${payload.length} (RFC 6455 5.5)`)
     }
-    const answered = this.#pings.sent(payload, this.#settings.timers.now(), options.signal)
-    if (this.state === 'closed') this.#pings.rejectAll(this.#closedError())
+    const answered = pings.sent(payload, this.#settings.timers.now(), options.signal)
+    if (this.state === 'closed') pings.rejectAll(this.#closedError())
     else if (options.signal?.aborted !== true && sends[this.state]) this.#sender.ping(payload)
     return answered
   }
@@ -303,7 +397,8 @@ export class Connection
   closeOutput(code?: number, reason?: string): Promise<void> {
     const frame = closeFrame(code, reason)
     this.#closing.dispatch('local-close', frame, true)
-    return this.#closing.flushed || this.state === 'closed' ? Promise.resolve() : this.#flushes.add()
+    if (this.#closing.flushed || this.state === 'closed') return Promise.resolve()
+    return (this.#flushes ??= new Waits()).add()
   }
 
   /** Ends it now, without a handshake. Messages that nobody has taken are gone. */
@@ -329,39 +424,16 @@ export class Connection
     EventEmitter.prototype.on.call(this, 'newListener', onNewListener)
   }
 
-  #outputCompression(): SenderOptions['compression'] {
-    const { role, deflate } = this.#init
-    const limits = direction(role, deflate)
-    if (limits === undefined) return undefined
-    const { compression } = this.#settings
-    if (compression === false) throw new TypeError('"deflate" was agreed on, but option "compression" is off')
-    const { level, memLevel, threshold } = compression
-    return { deflater: new Deflater({ ...limits, level, memLevel }), threshold }
-  }
-
-  #newReader(from: Role): Reader {
-    const { maxMessageSize, maxQueuedMessages } = this.#settings
-    return new Reader(
-      this.#socket,
-      { from, maxMessageSize, maxQueuedMessages, deflate: direction(from, this.#init.deflate) },
-      {
-        deliver: (message) => this.#deliver(message),
-        control: (opcode, payload) => this.#control(opcode, payload),
-        violation: (fault) => this.#violated(fault, 'protocol-error'),
-        ended: () => this.#closing.dispatch('peer-fin'),
-      },
-    )
-  }
-
   #listenTo(socket: Duplex): void {
     // TCP ends when the close machine says so, not when the peer's end is read.
     socket.allowHalfOpen = true
     if (socket instanceof Socket) socket.setTimeout(0).setNoDelay(true)
-    socket.on('data', (chunk: Buffer) => this.#read(chunk))
-    socket.on('end', () => this.#reader.end())
-    socket.on('error', (error) => this.#closing.dispatch('socket-error', error))
-    socket.on('close', () => this.#closing.dispatch('socket-closed'))
-    socket.on('drain', () => this.#sender.flush())
+    Object.assign(socket, { [owner]: this })
+    socket.on('data', listeners.data)
+    socket.on('end', listeners.end)
+    socket.on('error', listeners.error)
+    socket.on('close', listeners.close)
+    socket.on('drain', listeners.drain)
     // A socket that ended or died during the handshake will not say so again.
     if (socket.readableEnded) process.nextTick(() => this.#reader.end())
     if (socket.closed) process.nextTick(() => this.#closing.dispatch('socket-closed'))
@@ -378,13 +450,13 @@ export class Connection
   #control(opcode: ControlOpcode, payload: Buffer): void {
     if (opcode === Opcode.close) {
       const frame = decodeClosePayload(payload)
-      if ('name' in frame) this.#violated(frame, 'protocol-error')
+      if ('name' in frame) this.#violated(frame)
       else this.#closing.dispatch('close-received', frame)
     } else if (opcode === Opcode.ping) {
       this.#sender.pong(payload) // 5.5.2; behind our own Close it goes nowhere
       this.#tell('ping', payload)
     } else {
-      this.#pings.pong(payload, this.#settings.timers.now())
+      this.#pings?.pong(payload, this.#settings.timers.now())
       this.#tell('pong', payload)
     }
   }
@@ -393,14 +465,14 @@ export class Connection
   #admits(): boolean {
     if (!sends[this.state]) return false
     if (!this.#sender.full) return true
-    if (this.#settings.onBackpressure === 'terminate')
-      this.#violated(violation('send-buffer-full'), 'limit', true)
+    if (this.#settings.onBackpressure === 'terminate') this.#violated(violation('send-buffer-full'), true)
     return false
   }
 
   #drained(): void {
+    this.#reader.outputGone()
     if (!sends[this.state]) return
-    this.#drains.resolveAll()
+    this.#drains?.resolveAll()
     this.#tell('drain')
   }
 
@@ -435,8 +507,9 @@ export class Connection
   }
 
   #unlessClosed<T>(part: Promise<T>): Promise<T> {
-    const ended = this.#waitIn(this.#parts, undefined)
-    return Promise.race([part, ended]).finally(() => this.#parts.forget(ended))
+    const parts = (this.#parts ??= new Waits())
+    const ended = this.#waitIn(parts, undefined)
+    return Promise.race([part, ended]).finally(() => parts.forget(ended))
   }
 
   #waitIn<T>(waits: Waits<T>, signal: AbortSignal | undefined): Promise<T> {
@@ -446,10 +519,11 @@ export class Connection
   }
 
   /** About once a second. */
-  readonly #beat = (now: number): void => {
+  #beat(now: number): void {
+    this.#reader.beat()
     const { held } = this.#reader
     if (receives[this.state] && this.#watch.stalls(now, held, this.#reader)) {
-      this.#violated(violation('no-progress'), 'limit')
+      this.#violated(violation('no-progress'))
       return
     }
     const silence = this.#watch.silence(now, held)
@@ -457,7 +531,8 @@ export class Connection
     else if (silence === 'gone') this.#closing.dispatch('keepalive-timeout')
   }
 
-  #violated(fault: Violation, trigger: 'protocol-error' | 'limit', hopeless = false): void {
+  #violated(fault: Violation, hopeless = false): void {
+    const trigger = isLimit(fault) ? 'limit' : 'protocol-error'
     this.#failed(trigger, fault.closeCode, new ProtocolError(fault), hopeless)
   }
 
@@ -472,17 +547,24 @@ export class Connection
   }
 
   #finished(info: CloseInfo): void {
-    heartbeatOf(this.#settings.timers).delete(this.#beat)
+    heartbeatOf(this.#settings.timers).delete(this.#inside)
     this.#sender.drop()
-    this.#init.onClosed?.(this)
-    const error = this.#closedError()
-    this.#drains.rejectAll(error)
-    this.#parts.rejectAll(error)
-    this.#pings.rejectAll(error)
-    this.#reader.rejectWaits(error)
-    this.#flushes.resolveAll()
-    this.#ends.resolveAll(info)
+    this.#onClosed?.(this)
+    if (this.#isAwaited) {
+      const error = this.#closedError()
+      this.#drains?.rejectAll(error)
+      this.#parts?.rejectAll(error)
+      this.#pings?.rejectAll(error)
+      this.#reader.rejectWaits(error)
+    }
+    this.#flushes?.resolveAll()
+    this.#ends?.resolveAll(info)
     this.#tell('close', info)
+  }
+
+  /** Somebody may wait for what will not come. An error costs its stack: where nobody waits there is none. */
+  get #isAwaited(): boolean {
+    return (this.#drains ?? this.#parts ?? this.#pings) !== undefined || this.#reader.awaited
   }
 
   #closedError(): ConnectionClosedError {
@@ -512,13 +594,36 @@ export class Connection
     // That the connection is closing is not news: a handler that waited for more has simply ended.
     if (error instanceof ConnectionClosedError && this.state !== 'open') return
     this.#failed('handler-error', CloseCode.internalError, asError(error))
-    const { onHandlerError = () => process.emitWarning(asError(error)) } = this.#init
     try {
-      onHandlerError(error, this)
+      if (this.#onHandlerError === undefined) process.emitWarning(asError(error))
+      else this.#onHandlerError(error, this)
     } catch (thrown) {
       process.emitWarning(asError(thrown))
     }
   }
+}
+
+function readerOptions(
+  from: Role,
+  deflate: DeflateAgreement | undefined,
+  { maxMessageSize, maxQueuedMessages, rateLimit, timers }: ConnectionSettings,
+): ReaderOptions {
+  return {
+    from,
+    maxMessageSize,
+    maxQueuedMessages,
+    rateLimit: rateLimit === false ? undefined : new RateLimit(rateLimit, timers),
+    deflate: direction(from, deflate),
+  }
+}
+
+function outputCompression(
+  limits: NonNullable<ReturnType<typeof direction>>,
+  { compression }: ConnectionSettings,
+): SenderOptions['compression'] {
+  if (compression === false) throw new TypeError('"deflate" was agreed on, but option "compression" is off')
+  const { level, memLevel, threshold } = compression
+  return { deflater: new Deflater({ ...limits, level, memLevel }), threshold }
 }
 
 /** The agreed limits for what comes from that role (RFC 7692 section 7.1). */

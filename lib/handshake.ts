@@ -3,7 +3,7 @@
  * parser has read the head; what it lets through and this protocol does not is refused here.
  */
 import { Buffer } from 'node:buffer'
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import { type DeflateAgreement, judgeAnswer } from './deflate/parameters.ts'
 import {
@@ -16,7 +16,7 @@ import {
   parseTokens,
   trim,
 } from './header-list.ts'
-import { type Refusal, refuse } from './refusal.ts'
+import { type Refusal, refuseFor } from './refusal.ts'
 import { parseUrl } from './url.ts'
 
 /** Of a request or a response, as `http.IncomingMessage` has it. */
@@ -45,9 +45,7 @@ const guid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
 /** Sec-WebSocket-Accept for a key, RFC 6455 section 4.2.2. */
 export function acceptFor(key: string): string {
-  return createHash('sha1')
-    .update(key + guid)
-    .digest('base64')
+  return hash('sha1', key + guid, 'base64')
 }
 
 /** 16 bytes in base64 (section 4.1); spare bits may be set, as in the RFC's own example. */
@@ -58,11 +56,14 @@ export function isKey(key: string): boolean {
 /** Judges the client's request: RFC 6455 section 4.2.1. */
 export function judgeRequest(request: RequestHead): UpgradeRequest | Refusal {
   const fields = new Fields(request.rawHeaders)
-  const bad = (why: string): Refusal => refuse(400, { body: `${why}\n` })
+  const bad = (why: string): Refusal => refuseFor('bad-request', 400, { body: `${why}\n` })
 
   if (request.httpVersion !== '1.1') return bad('a WebSocket handshake needs HTTP/1.1') // 4.2.1 item 1
   if (request.method !== 'GET') {
-    return refuse(405, { headers: { Allow: 'GET' }, body: 'a WebSocket handshake is a GET\n' }) // RFC 9110 15.5.6
+    return refuseFor('bad-request', 405, {
+      headers: { Allow: 'GET' },
+      body: 'a WebSocket handshake is a GET\n',
+    }) // RFC 9110 15.5.6
   }
   const [host, ...otherHosts] = fields.all('host')
   if (host === undefined || otherHosts.length > 0 || !/^[^\s/?#@\\,]+$/.test(host))
@@ -72,7 +73,7 @@ export function judgeRequest(request: RequestHead): UpgradeRequest | Refusal {
   if (fields.has('transfer-encoding') || fields.all('content-length').some((length) => length !== '0')) {
     return bad('a WebSocket handshake has no body') // Its bytes would pass for frames.
   }
-  if (fields.has('expect')) return refuse(417, { body: 'no expectation can be met\n' }) // RFC 9110 10.1.1
+  if (fields.has('expect')) return refuseFor('bad-request', 417, { body: 'no expectation can be met\n' }) // RFC 9110 10.1.1
 
   if (!fields.hasToken('upgrade', 'websocket')) return upgradeRequired() // item 3
   if (!fields.hasToken('connection', 'upgrade')) return bad('Connection lacks "upgrade"') // item 4
@@ -105,7 +106,7 @@ export function judgeRequest(request: RequestHead): UpgradeRequest | Refusal {
 
 /** The answer to whom speaks another version or no WebSocket at all: RFC 6455 section 4.4, RFC 9110 section 15.5.22. */
 export function upgradeRequired(): Refusal {
-  return refuse(426, {
+  return refuseFor('bad-request', 426, {
     headers: { Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' },
     body: 'this is a WebSocket server; it speaks version 13\n',
   })
@@ -127,13 +128,13 @@ export function writeAcceptance(terms: {
   readonly extensions: readonly Extension[]
 }): string {
   const { key, protocol, extensions } = terms
-  return lines('HTTP/1.1 101 Switching Protocols', {
-    Upgrade: 'websocket',
-    Connection: 'Upgrade',
-    'Sec-WebSocket-Accept': acceptFor(key),
-    ...(protocol === '' ? {} : { 'Sec-WebSocket-Protocol': protocol }),
-    ...(extensions.length === 0 ? {} : { 'Sec-WebSocket-Extensions': formatExtensions(extensions) }),
-  })
+  return (
+    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+    `Sec-WebSocket-Accept: ${acceptFor(key)}\r\n` +
+    (protocol === '' ? '' : `Sec-WebSocket-Protocol: ${protocol}\r\n`) +
+    (extensions.length === 0 ? '' : `Sec-WebSocket-Extensions: ${formatExtensions(extensions)}\r\n`) +
+    '\r\n'
+  )
 }
 
 /** The headers of a refusal. It ends the exchange (RFC 9112 section 9.6). */
@@ -218,7 +219,7 @@ export function judgeResponse(response: Head, offer: Offer): ResponseVerdict {
 
 /** The path of a request target in origin form or absolute form (RFC 9112 section 3.2); undefined for another. */
 export function pathOf(target: string): string | undefined {
-  if (target.startsWith('/')) return target.split('?', 1)[0]
+  if (target.startsWith('/')) return target.replace(/\?.*/s, '')
   return /^(?:https?|wss?):\/\//i.test(target) ? parseUrl(target)?.pathname : undefined
 }
 

@@ -4,27 +4,29 @@ import type { Timers } from './timers.ts'
 /** How often, in milliseconds; what hangs on it is late by at most this much. */
 export const beatInterval = 1000
 
-/** `now` is the time in milliseconds, the same for all. */
-export type Beat = (now: number) => void
+export interface HeartbeatMember {
+  /** `now` is the time in milliseconds, the same for all. */
+  beat(now: number): void
+}
 
 export class Heartbeat {
   readonly #timers: Timers
-  readonly #members = new Set<Beat>()
+  readonly #members = new Set<HeartbeatMember>()
   #stop: (() => void) | undefined
 
   constructor(timers: Timers) {
     this.#timers = timers
   }
 
-  add(member: Beat): void {
+  add(member: HeartbeatMember): void {
     this.#members.add(member)
     this.#stop ??= this.#timers.every(beatInterval, () => {
       const now = this.#timers.now()
-      for (const each of this.#members) each(now)
+      for (const each of this.#members) each.beat(now)
     })
   }
 
-  delete(member: Beat): void {
+  delete(member: HeartbeatMember): void {
     this.#members.delete(member)
     if (this.#members.size > 0) return
     this.#stop?.()

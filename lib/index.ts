@@ -11,10 +11,17 @@ export type {
   ConnectionOptions,
   ConnectOptions,
   KeepaliveOptions,
+  RateLimitOptions,
   ServerOptions,
 } from './options.ts'
 export type { Message } from './message.ts'
-export { Refusal, refuse } from './refusal.ts'
+export { Refusal, refuse, type RefusalOptions, type RefusalReason } from './refusal.ts'
 export type { Data } from './payload.ts'
-export { type CloseCounts, type CloseOptions, type ServerEvents, WebSocketServer } from './server.ts'
+export {
+  type CloseCounts,
+  type CloseOptions,
+  type RefusedClient,
+  type ServerEvents,
+  WebSocketServer,
+} from './server.ts'
 export { CloseCode } from '../frames/close-code.ts'

@@ -113,6 +113,19 @@ export function beginLife(role: Role, manualReply = false): Life {
   }
 }
 
+const openLives = new Map<string, Life>()
+
+/** A life whose opening handshake has been made. As facts never change in place, all connections begin with the same. */
+export function openLife(role: Role, manualReply: boolean): Life {
+  const key = `${role} ${manualReply}`
+  let life = openLives.get(key)
+  if (life === undefined) {
+    life = step(beginLife(role, manualReply), 'opened').life
+    openLives.set(key, life)
+  }
+  return life
+}
+
 /** Where messages and pings from the peer still count; elsewhere input is thrown away (section 1.4). */
 export const receives: Readonly<Record<ConnectionState, boolean>> = {
   connecting: false,
@@ -438,14 +451,29 @@ export function step<E extends LifeEvent>(
 ): { readonly life: Life; readonly effects: readonly Effect[] } {
   // Once the socket is destroyed, only its end matters.
   if (life.destroyed && event !== 'socket-closed') return { life, effects: [] }
-  const { effects, ...next }: Step = run(life, event, detail)
-  return { life: next, effects }
-}
-
-function run<E extends LifeEvent>(life: Life, event: E, detail: LifeEvents[E]): Step {
   const next: Step = { ...life, effects: [] }
   table[life.state][event](next, ...detail)
-  return next
+  return { life: factsOf(next), effects: next.effects }
+}
+
+/** Spelled out, since what a rest pattern leaves is an object of the slow kind. */
+function factsOf(step: Step): Life {
+  return {
+    role: step.role,
+    manualReply: step.manualReply,
+    state: step.state,
+    sent: step.sent,
+    sentFlushed: step.sentFlushed,
+    received: step.received,
+    initiator: step.initiator,
+    trigger: step.trigger,
+    error: step.error,
+    finSent: step.finSent,
+    finReceived: step.finReceived,
+    deadline: step.deadline,
+    linger: step.linger,
+    destroyed: step.destroyed,
+  }
 }
 
 /** The story of a life that has ended, or of one that ends now. */

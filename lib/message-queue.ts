@@ -10,7 +10,7 @@ export class MessageQueue {
   readonly #maxMessages: number
   readonly #messages: Message[] = []
   #bytes = 0
-  readonly #waits = new Waits<Message>()
+  #waits: Waits<Message> | undefined
 
   constructor(maxMessages: number) {
     this.#maxMessages = maxMessages
@@ -27,7 +27,7 @@ export class MessageQueue {
 
   /** Gives the message to whoever has waited longest; false when nobody waits. */
   handOver(message: Message): boolean {
-    return this.#waits.resolveNext(message)
+    return this.#waits !== undefined && this.#waits.resolveNext(message)
   }
 
   push(message: Message): void {
@@ -52,12 +52,17 @@ export class MessageQueue {
 
   /** Waits for the next message that is handed over. */
   wait(signal: AbortSignal | undefined): Promise<Message> {
-    return this.#waits.add(signal)
+    return (this.#waits ??= new Waits()).add(signal)
+  }
+
+  /** Somebody may wait for a message. */
+  get awaited(): boolean {
+    return this.#waits !== undefined
   }
 
   /** Tells those who wait that nothing more will come. */
   rejectWaits(reason: Error): void {
-    this.#waits.rejectAll(reason)
+    this.#waits?.rejectAll(reason)
   }
 
   clear(): void {

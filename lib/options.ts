@@ -34,6 +34,17 @@ export interface CompressionOptions {
   readonly clientMaxWindowBits?: number
 }
 
+export interface RateLimitOptions {
+  /** Frames in each interval: a message is one or several; its fragments, Pings and Pongs count too. Default no limit. */
+  readonly messages?: number
+  /** Bytes in each interval, as they come over the wire; not less than the longest message has. Default no limit. */
+  readonly bytes?: number
+  /** 1000 to 2^31 - 1; default 1000. An interval's worth may come at once. */
+  readonly interval?: number
+  /** Ends the connection with 1008, or stops reading until time has made up for it. Default `close`. */
+  readonly onExcess?: 'close' | 'pause'
+}
+
 /** What both roles share. */
 export interface ConnectionOptions {
   /** How long the closing handshake may take before TCP is cut. Default 10 000. */
@@ -60,6 +71,8 @@ export interface ConnectionOptions {
   readonly onBackpressure?: 'terminate' | 'drop'
   /** Messages that wait for `receive` or a listener before reading stops (or 1 MiB of them). 1 to 2^32; default 64. */
   readonly maxQueuedMessages?: number
+  /** How much the peer may send; more meets `onExcess`. Default false. */
+  readonly rateLimit?: false | RateLimitOptions
   /** Answer the peer's Close at once, or leave it to `close()` and `closeOutput()`. Default `auto`. */
   readonly closeReply?: 'auto' | 'manual'
   /**
@@ -84,6 +97,7 @@ export interface ConnectionSettings {
   readonly maxBufferedAmount: number
   readonly onBackpressure: 'terminate' | 'drop'
   readonly maxQueuedMessages: number
+  readonly rateLimit: Required<RateLimitOptions> | false
   readonly closeReply: 'auto' | 'manual'
   readonly compression: Required<CompressionOptions> | false
   readonly timers: Timers
@@ -145,6 +159,7 @@ const mebibyte = 1024 * 1024
 /** The longest time that a timer of Node takes. */
 export const maxTime: number = 2 ** 31 - 1
 const maxSize = 2 ** 32
+const unlimited = Number.MAX_SAFE_INTEGER
 
 const connectionOptionNames = [
   'closeTimeout',
@@ -156,6 +171,7 @@ const connectionOptionNames = [
   'maxBufferedAmount',
   'onBackpressure',
   'maxQueuedMessages',
+  'rateLimit',
   'closeReply',
   'compression',
   'timers',
@@ -212,6 +228,7 @@ export function connectionSettings(
     maxBufferedAmount: integer('maxBufferedAmount', options.maxBufferedAmount, 16 * mebibyte, 1, maxSize),
     onBackpressure: oneOf('onBackpressure', options.onBackpressure, ['terminate', 'drop']),
     maxQueuedMessages: integer('maxQueuedMessages', options.maxQueuedMessages, 64, 1, maxSize),
+    rateLimit: rateLimitSettings(options.rateLimit),
     closeReply: oneOf('closeReply', options.closeReply, ['auto', 'manual']),
     compression: compressionSettings(options.compression),
     timers: options.timers ?? systemTimers,
@@ -248,12 +265,33 @@ export function compressionSettings(
   }
 }
 
+const rateLimitOptionNames = [
+  'messages',
+  'bytes',
+  'interval',
+  'onExcess',
+] as const satisfies readonly (keyof RateLimitOptions)[]
+
 function keepaliveSettings(option: boolean | KeepaliveOptions): ConnectionSettings['keepalive'] {
   if (option === false) return false
   const { interval, timeout } = option === true ? {} : object('keepalive', option, ['interval', 'timeout'])
   return {
     interval: integer('keepalive.interval', interval, 25_000, 1, maxTime),
     timeout: integer('keepalive.timeout', timeout, 20_000, 1, maxTime),
+  }
+}
+
+function rateLimitSettings(option: false | RateLimitOptions = false): ConnectionSettings['rateLimit'] {
+  if (option === false) return false
+  const { messages, bytes, interval, onExcess } = object('rateLimit', option, rateLimitOptionNames)
+  if (messages === undefined && bytes === undefined)
+    throw new TypeError('option "rateLimit" must hold "messages" or "bytes"')
+  return {
+    messages: integer('rateLimit.messages', messages, unlimited, 1, unlimited),
+    bytes: integer('rateLimit.bytes', bytes, unlimited, 1, unlimited),
+    // What is paused is looked at once a second.
+    interval: integer('rateLimit.interval', interval, 1000, 1000, maxTime),
+    onExcess: oneOf('rateLimit.onExcess', onExcess, ['close', 'pause']),
   }
 }
 

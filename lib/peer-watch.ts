@@ -17,11 +17,12 @@ export class PeerWatch {
   #quietSince: number
   #heard = false
   #pinged = false
-  /** Whether a message waited to be finished when it was last looked at, and where it stood when it last came on. */
-  #waited = false
+  /** Where the unfinished message stood when it last came on. */
   #markTime: number
   #markBytes = 0
   #markFrames = 0
+  /** Its time was running when we looked last. */
+  #running = false
 
   constructor(settings: Pick<ConnectionSettings, 'keepalive' | 'progressTimeout'>, now: number) {
     this.#settings = settings
@@ -38,11 +39,10 @@ export class PeerWatch {
   /** True when an unfinished message has not come on within the progress timeout. */
   stalls(now: number, held: boolean, { frames, unfinished }: Progress): boolean {
     const moved = frames !== this.#markFrames || this.#bytes - this.#markBytes >= leastProgress
-    const waits = unfinished && !held
-    // What has begun since the last look has not waited since then.
-    const goesOn = waits && this.#waited && !moved
-    this.#waited = waits
-    if (!goesOn) {
+    const running = unfinished && !held
+    // What began between two looks is counted from the second one: nobody is cut too early.
+    if (!running || !this.#running || moved) {
+      this.#running = running
       this.#markTime = now
       this.#markBytes = this.#bytes
       this.#markFrames = frames

@@ -1,18 +1,20 @@
 /**
  * The one way into a connection: from the socket through decoder, receiver and inflation come messages and control
- * frames, in order. A message that nobody takes is queued; when the queue is full, or on `pause`, reading stops, and the peer feels it.
+ * frames, in order. A message that nobody takes is queued. When the queue is full, when our output is not taken, and on
+ * `pause`, reading stops, and the peer feels it.
  */
 import { Buffer } from 'node:buffer'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Decoder } from '../frames/decoder.ts'
-import type { ControlOpcode } from '../frames/opcode.ts'
-import type { Violation } from '../frames/violation.ts'
+import { type ControlOpcode, Opcode } from '../frames/opcode.ts'
+import { type Violation, violation } from '../frames/violation.ts'
 import { unfinishedMessages } from './budget.ts'
 import { Inflater } from './deflate/inflater.ts'
 import { Inflation, type InflationSink } from './deflate/inflation.ts'
 import type { Message } from './message.ts'
 import { MessageQueue } from './message-queue.ts'
+import type { RateLimit } from './rate-limit.ts'
 import { Receiver } from './receiver.ts'
 
 export interface ReaderOptions {
@@ -20,6 +22,7 @@ export interface ReaderOptions {
   readonly from: 'client' | 'server'
   readonly maxMessageSize: number
   readonly maxQueuedMessages: number
+  readonly rateLimit: RateLimit | undefined
   /** How the peer compresses; undefined where it was not agreed on. */
   readonly deflate: { readonly windowBits: number; readonly noContextTakeover: boolean } | undefined
 }
@@ -42,8 +45,15 @@ export class Reader implements InflationSink {
   readonly #queue: MessageQueue
   /** A chunk of a net or TLS socket belongs to its reader; a chunk of somebody's Duplex may not be written to. */
   readonly #ownsChunks: boolean
+  readonly #rateLimit: RateLimit | undefined
   #paused = false
+  /** What we have to send is not taken, and more input would make more of it. */
+  #outputWaits = false
+  /** One more chunk may be read all the same. */
+  #sips = false
   #discards = false
+  /** A message was thrown away. */
+  #lost = false
   #stopped = false
   #finRead = false
   /** A listener is being given what was queued. */
@@ -54,6 +64,7 @@ export class Reader implements InflationSink {
     this.#sink = sink
     this.#ownsChunks = socket instanceof Socket
     this.#queue = new MessageQueue(options.maxQueuedMessages)
+    this.#rateLimit = options.rateLimit
     const { from, maxMessageSize, deflate } = options
     if (deflate !== undefined) {
       const inflater = new Inflater(deflate.windowBits, deflate.noContextTakeover, maxMessageSize)
@@ -74,14 +85,46 @@ export class Reader implements InflationSink {
     return this.#decoder.unfinished
   }
 
+  /** Messages wait for somebody to take them. */
+  get queued(): boolean {
+    return !this.#queue.empty
+  }
+
   /** Reading has stopped: nobody takes what comes, or a message waits behind one that is being decompressed. */
   get held(): boolean {
     if (this.#stopped) return false
-    return this.#inflation?.behind === true || (!this.#discards && (this.#paused || this.#queue.full))
+    if (this.#inflation?.behind === true) return true
+    if (this.#discards) return false
+    return this.#paused || (this.#outputWaits && !this.#sips) || this.#queue.full || this.#isAheadOfRate
   }
 
   read(chunk: Buffer): void {
+    this.#rateLimit?.bytes(chunk.length)
     this.#decoder.push(this.#ownsChunks ? chunk : Buffer.from(chunk))
+    this.#keepsRate()
+    this.#sips = false
+    this.#regulate()
+  }
+
+  /** Reads no more than a chunk a beat until the output has gone: nothing at all, and two could wait for each other. */
+  waitForOutput(): void {
+    this.#outputWaits = true
+    this.#sips = false
+    this.#regulate()
+  }
+
+  outputGone(): void {
+    if (!this.#outputWaits) return
+    this.#outputWaits = false
+    this.#regulate()
+  }
+
+  /** Some time has gone by: what waited for that may go on. */
+  beat(): void {
+    const late = this.#rateLimit?.exceeded === true
+    if (!this.#outputWaits && !late) return
+    this.#sips = true
+    if (late) this.#rateLimit.fill()
     this.#regulate()
   }
 
@@ -101,7 +144,10 @@ export class Reader implements InflationSink {
     this.deliverQueued()
   }
 
-  /** Reads on whatever happens: a message that finds the queue full is thrown away, so that the peer's Close is found. */
+  /**
+   * Reads on whatever happens, so that the peer's Close is found: a message that finds the queue full is thrown away,
+   * and so is all that follows, for what is delivered has no gaps.
+   */
   discard(): void {
     this.#discards = true
     this.#regulate()
@@ -127,6 +173,11 @@ export class Reader implements InflationSink {
   /** Waits for the next message to come. */
   wait(signal: AbortSignal | undefined): Promise<Message> {
     return this.#queue.wait(signal)
+  }
+
+  /** Somebody may wait for a message. */
+  get awaited(): boolean {
+    return this.#queue.awaited
   }
 
   /** Tells those who wait that nothing more will come. */
@@ -157,14 +208,18 @@ export class Reader implements InflationSink {
   // What the frames bring
 
   message(message: Message): void {
+    if (this.#lost || !this.#keepsRate()) return
     if (this.#queue.handOver(message)) return
     if (!this.#paused && !this.#delivering && this.#queue.empty && this.#sink.deliver(message)) return
-    if (this.#discards && this.#queue.full) return
+    this.#lost = this.#discards && this.#queue.full
+    if (this.#lost) return
     this.#queue.push(message)
     if (this.held) this.#decoder.hold()
   }
 
   control(opcode: ControlOpcode, payload: Buffer): void {
+    // Who takes his leave is not cut short.
+    if (opcode !== Opcode.close && !this.#keepsRate()) return
     this.#sink.control(opcode, payload)
   }
 
@@ -178,6 +233,21 @@ export class Reader implements InflationSink {
 
   caughtUp(): void {
     this.#regulate()
+  }
+
+  /** Holds the peer to its rate; false when that ends the connection. In what is thrown away nothing is counted. */
+  #keepsRate(): boolean {
+    const rateLimit = this.#rateLimit
+    if (rateLimit === undefined || this.#discards || this.#stopped) return true
+    rateLimit.frames(this.#decoder.frames)
+    if (!rateLimit.exceeded) return true
+    if (rateLimit.pauses) this.#decoder.hold()
+    else this.#sink.violation(violation('rate-limit'))
+    return rateLimit.pauses
+  }
+
+  get #isAheadOfRate(): boolean {
+    return this.#rateLimit?.pauses === true && this.#rateLimit.exceeded
   }
 
   /** Makes decoder and socket read, or not. */

@@ -2,17 +2,38 @@
 import { STATUS_CODES } from 'node:http'
 import { checkHeaders, type Headers } from './header-list.ts'
 
+/** Why a request was turned away: by which option, because it was none, or because the server could not go on. */
+export type RefusalReason =
+  | 'bad-request'
+  | 'path'
+  | 'origin'
+  | 'verify'
+  | 'handshake-timeout'
+  | 'max-connections'
+  | 'max-connections-per-address'
+  | 'handler-error'
+  | 'closing'
+
 /** An answer that turns a request away. Made by `refuse`. */
 export class Refusal {
+  readonly reason: RefusalReason
   readonly status: number
   readonly headers: Headers
   readonly body: string | Uint8Array
 
-  constructor(status: number, headers: Headers, body: string | Uint8Array) {
+  constructor(reason: RefusalReason, status: number, headers: Headers, body: string | Uint8Array) {
+    this.reason = reason
     this.status = status
     this.headers = headers
     this.body = body
   }
+}
+
+export interface RefusalOptions {
+  /** Further headers, such as WWW-Authenticate or Location. */
+  readonly headers?: Headers
+  /** Text or bytes; default the status's name. */
+  readonly body?: string | Uint8Array
 }
 
 /** What the answer's framing is made of. */
@@ -22,14 +43,11 @@ const framingHeaders: ReadonlySet<string> = new Set(['connection', 'content-leng
  * A refusal for `verify` to return.
  *
  * @param status 300 to 599
- * @param options.headers further headers, such as WWW-Authenticate or Location
- * @param options.body text or bytes; default the status's name
+ * @param options.headers further headers
+ * @param options.body default the status's name
  * @throws RangeError for another status, TypeError for a header that must not be written
  */
-export function refuse(
-  status: number,
-  options: { readonly headers?: Headers; readonly body?: string | Uint8Array } = {},
-): Refusal {
+export function refuse(status: number, options: RefusalOptions = {}): Refusal {
   if (!Number.isInteger(status) || status < 300 || status > 599) {
     throw new RangeError(`a refusal needs a status from 300 to 599, not ${status}`)
   }
@@ -37,5 +55,11 @@ export function refuse(
   checkHeaders('headers', headers, framingHeaders)
   if (typeof body !== 'string' && !(body instanceof Uint8Array))
     throw new TypeError('option "body" must be a string or bytes')
-  return new Refusal(status, headers, body)
+  return new Refusal('verify', status, headers, body)
+}
+
+/** A refusal of our own. */
+export function refuseFor(reason: RefusalReason, status: number, options?: RefusalOptions): Refusal {
+  const { headers, body } = refuse(status, options)
+  return new Refusal(reason, status, headers, body)
 }

@@ -7,6 +7,7 @@
  * not take stays here, where it can still be dropped and where Pongs give way to later ones.
  */
 import { Buffer } from 'node:buffer'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { encodeFrame, payloadSize, writeFrame } from '../frames/encoder.ts'
 import { finBit, headerSize, rsv1Bit, writeHeader } from '../frames/header.ts'
@@ -28,6 +29,14 @@ interface LargeFrame {
   readonly payload: Buffer
 }
 
+/** Who waits for a turn, or to close when those before have had theirs. */
+interface Waiting {
+  readonly turn: Turn | undefined
+  begin(): void
+}
+
+type Turn = 'stream' | 'compression'
+
 /** Room that frames are written into, one behind the other. */
 interface Block {
   bytes: Buffer
@@ -36,6 +45,8 @@ interface Block {
 
 /** Shared by all connections whose socket takes what they write at once. */
 const sharedBlock: Block = { bytes: Buffer.alloc(0), used: 0 }
+/** The part of a block that was written last: what is written next often lies where it lay, and needs no view of its own. */
+let lastPart = sharedBlock.bytes
 
 /** Those that have something to write at the end of this turn: one callback for all, or a broadcast makes thousands. */
 let scheduled: Sender[] = []
@@ -50,8 +61,13 @@ export interface SenderOptions {
   readonly highWaterMark: number
   /** Bytes of output that are too much. */
   readonly maxBufferedAmount: number
+}
+
+export interface SenderSink {
+  /** A caller that was asked to wait has not waited: the output has grown by the mark once more. */
+  exceeded(): void
   /** Output has fallen below the mark after a caller was asked to wait. */
-  readonly onDrain: () => void
+  drained(): void
 }
 
 export class Sender {
@@ -60,7 +76,10 @@ export class Sender {
   readonly #compression: SenderOptions['compression']
   readonly #highWaterMark: number
   readonly #maxBufferedAmount: number
-  readonly #onDrain: () => void
+  readonly #sink: SenderSink
+
+  /** Somebody's Duplex may hold on to what it says it has written. */
+  readonly #mayKeepBytes: boolean
 
   /** Whole frames that the socket has not been given. */
   #output: (Buffer | LargeFrame)[] = []
@@ -75,9 +94,9 @@ export class Sender {
   #pong: Buffer | undefined
 
   /** A message takes its time: it is streamed, or compressed in the thread pool. What comes later waits behind it. */
-  #turn: 'stream' | 'compression' | undefined
+  #turn: Turn | undefined
   /** Whole frames, and those who wait for a turn of their own or to close. */
-  #behind: (Buffer | (() => void))[] = []
+  #behind: (Buffer | Waiting)[] = []
   #behindBytes = 0
   #compressingBytes = 0
   /** Lets the stream go on, which waits until the output is below the mark. */
@@ -86,6 +105,8 @@ export class Sender {
   #corked = false
   #scheduled = false
   #mustDrain = false
+  /** Since a caller was asked to wait: so much output is more than it may have overlooked. */
+  #excess = 0
   /**
    * `bufferedAmount` is no more than this, which grows with each part of it and is set right only when it reaches a
    * mark: to ask the socket at each message would cost more.
@@ -95,14 +116,15 @@ export class Sender {
   #closeQueued = false
   #endQueued = false
 
-  constructor(socket: Duplex, options: SenderOptions) {
+  constructor(socket: Duplex, options: SenderOptions, sink: SenderSink) {
     this.#socket = socket
+    this.#mayKeepBytes = !(socket instanceof Socket)
     this.#maskKeys = options.maskKeys
     this.#compression = options.compression
     // Who waits for a drain is never at the cap.
     this.#highWaterMark = Math.min(options.highWaterMark, options.maxBufferedAmount)
     this.#maxBufferedAmount = options.maxBufferedAmount
-    this.#onDrain = options.onDrain
+    this.#sink = sink
   }
 
   /** Bytes that were given and that the kernel has not taken. */
@@ -179,8 +201,8 @@ export class Sender {
   }
 
   /**
-   * Queues the Close, the last frame there is; `onFlushed` when the kernel has taken it. A stream under way is cut;
-   * messages that are being compressed go out first.
+   * Queues the Close, the last frame there is; `onFlushed` when the kernel has taken it. Messages that are being
+   * compressed go out first; a stream under way is cut, and so is one that waits, with all that waits behind it.
    */
   close(payload: Buffer, onFlushed: () => void): void {
     const close = (): void => {
@@ -189,7 +211,9 @@ export class Sender {
       this.#onCloseFlushed = onFlushed
     }
     if (this.#turn === 'compression') {
-      this.#behind.push(close)
+      const stream = this.#behind.findIndex((entry) => 'begin' in entry && entry.turn === 'stream')
+      const place = stream === -1 ? this.#behind.length : stream
+      this.#behind.splice(place, 0, { turn: undefined, begin: close })
       return
     }
     this.#dropBehind()
@@ -218,16 +242,17 @@ export class Sender {
   }
 
   /** Waits for those whose turn comes before; then the output is the caller's until `endTurn`. */
-  beginTurn(turn: 'stream' | 'compression'): Promise<void> {
+  beginTurn(turn: Turn): Promise<void> {
     if (this.#turn === undefined) {
       this.#turn = turn
       return Promise.resolve()
     }
     return new Promise((resolve) => {
-      this.#behind.push(() => {
+      const begin = (): void => {
         this.#turn = turn
         resolve()
-      })
+      }
+      this.#behind.push({ turn, begin })
     })
   }
 
@@ -237,8 +262,8 @@ export class Sender {
     while (this.#turn === undefined) {
       const next = this.#behind.shift()
       if (next === undefined) break
-      if (typeof next === 'function') {
-        next()
+      if ('begin' in next) {
+        next.begin()
       } else {
         this.#behindBytes -= next.length
         this.#push(next)
@@ -289,11 +314,7 @@ export class Sender {
 
   #writeOutput(socket: Duplex): void {
     const output = this.#output
-    if (output.length === 0) {
-      const frames = this.#takeOpen()
-      if (frames !== undefined) this.#hand(socket, frames, true)
-      return
-    }
+    if (output.length === 0) return this.#writeOpen(socket)
     this.#seal()
     const count = output.length
     const single = count === 1 && Buffer.isBuffer(output[0])
@@ -313,20 +334,30 @@ export class Sender {
     if (!single) socket.uncork()
   }
 
+  #writeOpen(socket: Duplex): void {
+    const block = this.#open
+    const frames = this.#takeOpen()
+    if (frames === undefined) return
+    this.#hand(socket, frames, true)
+    // What the kernel, or TLS, has taken at once has been copied: its place is free.
+    if (this.#mayKeepBytes || socket.writableLength > 0) return
+    if (block === sharedBlock.bytes && this.#openEnd === sharedBlock.used) sharedBlock.used = this.#openStart
+  }
+
   #hand(socket: Duplex, bytes: Buffer, last: boolean): void {
     this.#outputBytes -= bytes.length
-    if (last && this.#closeQueued) socket.write(bytes, this.#closeWritten)
-    else if (last && (this.#mustDrain || this.#goOn !== undefined)) socket.write(bytes, this.#afterWrite)
+    if (last && this.#closeQueued) socket.write(bytes, (error) => this.#closeWritten(error))
+    else if (last && (this.#mustDrain || this.#goOn !== undefined)) socket.write(bytes, () => this.#written())
     else socket.write(bytes)
   }
 
-  readonly #closeWritten = (error?: Error | null): void => {
+  #closeWritten(error: Error | null | undefined): void {
     // A socket that is destroyed calls back too, with an error: then the Close never left.
     if (error === null || error === undefined) this.#onCloseFlushed?.()
   }
 
   /** A socket tells of a drain only when it was full; a mark of ours may be lower than that. */
-  readonly #afterWrite = (): void => {
+  #written(): void {
     if (!this.#socket.writableNeedDrain) this.flush()
   }
 
@@ -338,12 +369,17 @@ export class Sender {
     }
     if (!this.#mustDrain || this.bufferedAmount >= this.#highWaterMark) return
     this.#mustDrain = false
-    this.#onDrain()
+    this.#sink.drained()
   }
 
   #report(): boolean {
     if (!this.#reaches(this.#highWaterMark)) return true
-    this.#mustDrain = true
+    if (!this.#mustDrain) {
+      this.#mustDrain = true
+      this.#excess = this.#atMost + this.#highWaterMark
+    } else if (this.#atMost >= this.#excess) {
+      this.#sink.exceeded()
+    }
     return false
   }
 
@@ -410,7 +446,7 @@ export class Sender {
   }
 
   #dropBehind(): void {
-    this.#behind = this.#behind.filter((entry) => typeof entry === 'function')
+    this.#behind = this.#behind.filter((entry) => 'begin' in entry)
     this.#behindBytes = 0
   }
 
@@ -484,8 +520,16 @@ export class Sender {
   }
 
   #takeOpen(): Buffer | undefined {
-    const frames = this.#open?.subarray(this.#openStart, this.#openEnd)
+    const block = this.#open
+    if (block === undefined) return undefined
     this.#open = undefined
-    return frames
+    const size = this.#openEnd - this.#openStart
+    if (
+      lastPart.buffer !== block.buffer ||
+      lastPart.byteOffset !== this.#openStart ||
+      lastPart.length !== size
+    )
+      lastPart = block.subarray(this.#openStart, this.#openEnd)
+    return lastPart
   }
 }

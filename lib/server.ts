@@ -19,7 +19,7 @@ import {
   maxTime,
   type ServerOptions,
 } from './options.ts'
-import { Refusal, refuse } from './refusal.ts'
+import { Refusal, refuseFor, type RefusalReason } from './refusal.ts'
 import type { Data } from './payload.ts'
 import { PreparedMessage } from './prepared-message.ts'
 import { type Route, routerOf } from './upgrade-router.ts'
@@ -27,6 +27,8 @@ import { type Route, routerOf } from './upgrade-router.ts'
 export interface ServerEvents<Context> {
   /** `context` is what `verify` returned. */
   connection: [connection: Connection, request: IncomingMessage, context: Context]
+  /** A client was turned away. */
+  refused: [refused: RefusedClient]
   listening: []
   /** The port could not be listened on. */
   error: [error: Error]
@@ -36,6 +38,20 @@ export interface ServerEvents<Context> {
    */
   handlerError: [error: unknown, connection: Connection | undefined]
   close: []
+}
+
+/** The events that concern no connection. */
+type Telling = 'refused' | 'listening' | 'error' | 'close'
+
+/** Who was turned away, and why. */
+export interface RefusedClient {
+  readonly reason: RefusalReason
+  /** The status of the answer. */
+  readonly status: number
+  /** Undefined where it is no TCP connection. */
+  readonly address: string | undefined
+  /** Undefined where none came to its end: it was malformed, or took longer than `handshakeTimeout`. */
+  readonly request: IncomingMessage | undefined
 }
 
 export interface CloseOptions {
@@ -58,6 +74,13 @@ export interface CloseCounts {
 /** How often Node looks for requests that take too long, in ms: they are cut so much late at most. */
 const requestCheckInterval = 1000
 const shutdownTimeout = 5000
+const requestTimeout = 'ERR_HTTP_REQUEST_TIMEOUT'
+/** What is answered to what Node cannot read as a request; anything else is a 400. */
+const unreadStatuses: Readonly<Record<string, number>> = {
+  [requestTimeout]: 408,
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+}
 
 export class WebSocketServer<Context = undefined>
   extends EventEmitter<ServerEvents<Context>>
@@ -80,6 +103,8 @@ export class WebSocketServer<Context = undefined>
   /** Connections and those that are to become one, by address. */
   readonly #addresses = new Map<string, number>()
   #closing: Promise<CloseCounts> | undefined
+  readonly #onHandlerError = (error: unknown, failed: Connection): void => this.#report(error, failed)
+  readonly #onClosed = (closed: Connection): boolean => this.#connections.delete(closed)
 
   static {
     // Node calls this when a listener's promise is rejected, because of `captureRejections`.
@@ -174,7 +199,9 @@ export class WebSocketServer<Context = undefined>
     if (socket.destroyed) throw clientLeft()
     // Before anything more is read: it could be the end, and nothing goes back behind that.
     if (head.length > 0) socket.unshift(head)
-    const address = socket instanceof Socket ? socket.remoteAddress : undefined
+    // Only where it counts: a socket that was asked for its address keeps an object for it.
+    const counts = this.#options.maxConnectionsPerAddress !== undefined
+    const address = counts && socket instanceof Socket ? socket.remoteAddress : undefined
     const crowded = this.#crowded(address)
     const leave = this.#enter(socket, address)
 
@@ -182,19 +209,19 @@ export class WebSocketServer<Context = undefined>
     if (admitted instanceof Refusal || this.#closing !== undefined) {
       leave()
       const refusal = admitted instanceof Refusal ? admitted : shuttingDown()
-      this.#turnAway(socket, writeRefusal(refusal, request.method))
+      this.#turnAway(socket, refusal, request)
       throw new HandshakeError(`the request was refused with ${refusal.status}`, { status: refusal.status })
     }
     if (socket.destroyed) throw clientLeft()
 
     socket.write(writeAcceptance(admitted))
     const connection = new Connection(socket, {
-      ...this.#settings,
       role: 'server',
+      settings: this.#settings,
       protocol: admitted.protocol,
-      ...(admitted.deflate === undefined ? {} : { deflate: admitted.deflate }),
-      onHandlerError: (error, failed) => this.#report(error, failed),
-      onClosed: (closed) => this.#connections.delete(closed),
+      deflate: admitted.deflate,
+      onHandlerError: this.#onHandlerError,
+      onClosed: this.#onClosed,
     })
     socket.off('error', ignore)
     this.#opening.delete(socket)
@@ -225,17 +252,17 @@ export class WebSocketServer<Context = undefined>
     } catch (error) {
       if (socket.destroyed) throw clientLeft()
       this.#report(error, undefined)
-      return refuse(500)
+      return refuseFor('handler-error', 500)
     }
   }
 
   #crowded(address: string | undefined): Refusal | undefined {
     const { maxConnections = Infinity, maxConnectionsPerAddress = Infinity } = this.#options
     if (this.#connections.size + this.#opening.size >= maxConnections)
-      return refuse(503, { body: 'too many connections\n' })
+      return refuseFor('max-connections', 503, { body: 'too many connections\n' })
     const fromThere = this.#addresses.get(address ?? '') ?? 0
     return fromThere >= maxConnectionsPerAddress
-      ? refuse(429, { body: 'too many connections from this address\n' })
+      ? refuseFor('max-connections-per-address', 429, { body: 'too many connections from this address\n' })
       : undefined
   }
 
@@ -250,15 +277,15 @@ export class WebSocketServer<Context = undefined>
       if (left === 0) this.#addresses.delete(address)
       else this.#addresses.set(address, left)
     }
-    socket.once('close', leave)
+    socket.on('close', leave)
     return leave
   }
 
   /** Answers and ends; what the client still sends is read and thrown away, or a reset would overtake the answer. */
-  #turnAway(socket: Duplex, answer: Buffer): void {
+  #turnAway(socket: Duplex, refusal: Refusal, request: IncomingMessage | undefined): void {
     const { timers, lingerTimeout } = this.#settings
     socket.allowHalfOpen = true
-    socket.end(answer, () => {
+    socket.end(writeRefusal(refusal, request?.method), () => {
       if (this.#closing !== undefined) socket.destroy() // Nobody who is turned away holds up `close`.
     })
     socket.resume()
@@ -268,6 +295,9 @@ export class WebSocketServer<Context = undefined>
       this.#refused.delete(socket)
       cancel()
     })
+    const { reason, status } = refusal
+    const address = socket instanceof Socket ? socket.remoteAddress : undefined
+    this.#tell('refused', { reason, status, address, request })
   }
 
   // Our own HTTP server
@@ -279,6 +309,7 @@ export class WebSocketServer<Context = undefined>
       requestTimeout: timeout,
       connectionsCheckingInterval: Math.min(requestCheckInterval, timeout),
     })
+    http.on('clientError', (error, socket) => this.#answerUnread(error, socket))
     http.on('request', (request, response) => this.#answer(request, response))
     // Node would hang up without an answer; CONNECT is refused as any other method than GET.
     http.on('connect', (request, socket, head) => this.#route.upgrade(request, socket, head))
@@ -295,9 +326,22 @@ export class WebSocketServer<Context = undefined>
     return http.listen(port, host)
   }
 
+  /** No request has come: what came cannot be read, or nothing more came in time. */
+  #answerUnread(error: NodeJS.ErrnoException, socket: Duplex): void {
+    const { code = '' } = error
+    const unread = code.startsWith('HPE_') || code === requestTimeout
+    if (!unread || !socket.writable || (socket instanceof Socket && socket.bytesWritten > 0)) {
+      // There is nobody to answer, or it has been done.
+      if (!this.#refused.has(socket)) socket.destroy()
+      return
+    }
+    const reason = code === requestTimeout ? 'handshake-timeout' : 'bad-request'
+    this.#turnAway(socket, refuseFor(reason, unreadStatuses[code] ?? 400), undefined)
+  }
+
   /** What is no upgrade is told what this is. */
   #answer(request: IncomingMessage, response: ServerResponse): void {
-    const judged = this.#serves(request) ? judgeRequest(request) : refuse(404)
+    const judged = this.#serves(request) ? judgeRequest(request) : refuseFor('path', 404)
     const refusal =
       this.#closing !== undefined ? shuttingDown() : judged instanceof Refusal ? judged : upgradeRequired()
     for (const [name, value] of Object.entries(refusalHeaders(refusal))) response.setHeader(name, value)
@@ -339,14 +383,14 @@ export class WebSocketServer<Context = undefined>
 
   // Handlers
 
-  #tell<E extends 'listening' | 'error' | 'close'>(event: E, ...detail: ServerEvents<Context>[E]): void {
+  #tell<E extends Telling>(event: E, ...detail: ServerEvents<Context>[E]): void {
     const [error] = detail
-    if (error !== undefined && this.listenerCount(event) === 0) {
+    if (error instanceof Error && this.listenerCount(event) === 0) {
       process.emitWarning(error) // Node would end the process.
       return
     }
     try {
-      this.emit<'listening' | 'error' | 'close'>(event, ...detail)
+      this.emit<Telling>(event, ...detail)
     } catch (thrown) {
       this.#report(thrown, undefined)
     }
@@ -363,5 +407,5 @@ export class WebSocketServer<Context = undefined>
 }
 
 function shuttingDown(): Refusal {
-  return refuse(503, { body: 'the server is shutting down\n' })
+  return refuseFor('closing', 503, { body: 'the server is shutting down\n' })
 }

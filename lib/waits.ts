@@ -30,15 +30,12 @@ class Wait<T> {
   }
 }
 
-/** What everybody has for whom nobody waits: most connections never need a map of their own. */
-const nobody = new Map<never, never>()
-
 /**
  * Those who wait for the same thing, in the order in which they came. An abort ends one wait and nothing else. That
  * nobody watches a promise never counts as an unhandled rejection.
  */
 export class Waits<T> {
-  #waiting: Map<Promise<T>, Wait<T>> = nobody
+  readonly #waiting = new Map<Promise<T>, Wait<T>>()
 
   /** A promise that waits from now on; rejected with the signal's reason when that is or gets aborted. */
   add(signal?: AbortSignal): Promise<T> {
@@ -47,7 +44,6 @@ export class Waits<T> {
       aborted.reject(signal?.reason)
     })
     if (signal?.aborted === true) return wait.promise
-    if (this.#waiting === nobody) this.#waiting = new Map()
     this.#waiting.set(wait.promise, wait)
     return wait.promise
   }
@@ -64,7 +60,6 @@ export class Waits<T> {
 
   /** Resolves whoever has waited longest; false when nobody waits. */
   resolveNext(value: T): boolean {
-    if (this.#waiting === nobody) return false
     for (const promise of this.#waiting.keys()) {
       this.resolve(promise, value)
       return true

@@ -1,4 +1,4 @@
-/** The limit: a TCP server that sends back what it reads, and knows nothing of frames. */
+/** The limit: a TCP server that sends back what it reads and knows nothing of frames. */
 import { createServer } from 'node:net'
 import { host, listens } from './host.ts'
 

@@ -1,27 +1,57 @@
-/** A server under attack as its attacker and an observer outside see it. */
-import { Buffer } from 'node:buffer'
+/** A server under attack as an observer outside sees it. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { connect, type Socket } from 'node:net'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { encodeFrame } from '../../frames/encoder.ts'
-import type { Opcode } from '../../frames/opcode.ts'
-import type { ServerOptions } from '../../lib/index.ts'
-import { sampleKey } from '../help/raw-http.ts'
-import { FrameRecord, type RawFrame } from '../wire/raw-peer.ts'
+import type { CloseCounts, CloseTrigger, ServerOptions } from '../../lib/index.ts'
+import { Attacker } from './attacker.ts'
 
-/** What the server tells of itself; delays of its event loop in ms since the last report. */
+/**
+ * What the server does: echo text and count the rest, listen to nothing, push to whoever sends a message, never come to
+ * a decision about a request, or fail in the listener or callback that the path names.
+ */
+export type Manner = 'echo' | 'deaf' | 'push' | 'undecided' | 'broken'
+
+/** What can fail: callbacks of the handshake, and listeners. */
+export const faults = {
+  handshake: ['path', 'origins', 'verify', 'protocols'],
+  listeners: ['connection', 'message', 'ping', 'pong', 'state', 'close'],
+} as const
+
+/** The path of those who mean no harm: what they do is not counted. */
+export const bystander = '/bystander'
+
+export type Command =
+  | { readonly do: 'report' | 'collect' | 'close' }
+  | { readonly do: 'broadcast'; readonly size: number; readonly times: number }
+
+/** What the server tells of itself. */
 export interface Report {
+  /** Delay of its event loop in ms since the last report: of a hundred times, the second longest. */
   readonly delay99: number
-  readonly delayMax: number
+  /** Of attackers. */
   readonly messages: number
+  /** Those that an undecided server has before it. */
+  readonly requests: number
+  readonly handlerErrors: number
+  /** Uncaught exceptions and unhandled rejections. */
   readonly escaped: number
+  /** Closed connections by what set the end in motion. */
+  readonly ends: Partial<Record<CloseTrigger, number>>
+  /** Of attackers. */
   readonly connections: number
+  readonly handles: number
+  /** Bytes in use, on V8's heap and behind it. */
+  readonly heap: number
+}
+
+export interface TargetOptions extends ServerOptions {
+  readonly manner?: Manner
 }
 
 export class Target {
   readonly #child: ChildProcess
+  readonly #attackers: Attacker[] = []
   readonly port: number
 
   private constructor(child: ChildProcess, port: number) {
@@ -29,19 +59,52 @@ export class Target {
     this.port = port
   }
 
-  static async start(options: ServerOptions): Promise<Target> {
+  static async start({ manner = 'echo', ...options }: TargetOptions): Promise<Target> {
     const program = fileURLToPath(new URL('victim.js', import.meta.url))
-    const child = fork(program, [JSON.stringify(options)], { execArgv: ['--expose-gc'] })
+    const child = fork(program, [manner, JSON.stringify(options)], {
+      execArgv: ['--expose-gc'],
+      env: { ...process.env, NODE_OPTIONS: '' }, // A test runner's hooks would be measured too.
+    })
     const [port] = await once(child, 'message')
     return new Target(child, Number(port))
   }
 
-  async report(): Promise<Report> {
-    const answered = once(this.#child, 'message')
-    this.#child.send('report')
-    const [report]: Report[] = await answered
-    if (report === undefined) throw new Error('no report')
-    return report
+  /** An attacker that leaves at the end, if it has not done so before. */
+  async attacker(offer = '', target = '/'): Promise<Attacker> {
+    const attacker = await Attacker.open(this.port, offer, target)
+    this.#attackers.push(attacker)
+    return attacker
+  }
+
+  attackers(count: number, offer = ''): Promise<Attacker[]> {
+    return Promise.all(Array.from({ length: count }, () => this.attacker(offer)))
+  }
+
+  /** All attackers leave. */
+  dismiss(): void {
+    for (const attacker of this.#attackers.splice(0)) attacker.leave()
+  }
+
+  report(): Promise<Report> {
+    return this.#ask<Report>({ do: 'report' })
+  }
+
+  /** The server collects its garbage, and reports then. */
+  collect(): Promise<Report> {
+    return this.#ask<Report>({ do: 'collect' })
+  }
+
+  /** One message to all in each turn of its event loop. */
+  async broadcast(size: number, times: number): Promise<void> {
+    await this.#ask<string>({ do: 'broadcast', size, times })
+  }
+
+  /** The server closes, and its process has nothing more to do; resolves when it has exited by itself. */
+  async close(): Promise<CloseCounts & { readonly escaped: number; readonly status: unknown }> {
+    const left = once(this.#child, 'exit')
+    const counts = await this.#ask<CloseCounts & { readonly escaped: number }>({ do: 'close' })
+    const [status] = await left
+    return { ...counts, status }
   }
 
   /** Resident memory in bytes, now and at its highest since `forgetPeak`. */
@@ -55,99 +118,34 @@ export class Target {
     writeFileSync(`/proc/${this.#child.pid}/clear_refs`, '5')
   }
 
+  /** The time that all its threads have had a processor, in ms. */
+  get cpu(): number {
+    const tasks = `/proc/${this.#child.pid}/task`
+    const times = readdirSync(tasks).map((task) =>
+      Number(readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ')[0]),
+    )
+    return times.reduce((sum, time) => sum + time, 0) / 1e6
+  }
+
+  /** Open descriptors. */
+  get descriptors(): number {
+    return readdirSync(`/proc/${this.#child.pid}/fd`).length
+  }
+
   async stop(): Promise<void> {
+    this.dismiss()
+    if (this.#child.exitCode !== null) return
     const left = once(this.#child, 'exit')
     this.#child.disconnect()
     await left
   }
-}
 
-/** A client that says what it likes. */
-export class Attacker {
-  readonly socket: Socket
-  readonly head: string
-  readonly #record = new FrameRecord()
-  #closed = false
-  #wake: () => void = () => {}
-
-  private constructor(socket: Socket, head: string, rest: Buffer) {
-    this.socket = socket
-    this.head = head
-    this.#record.push(rest)
-    socket.on('data', (chunk: Buffer) => {
-      this.#record.push(chunk)
-      this.#wake()
-    })
-    socket.on('close', () => {
-      this.#closed = true
-      this.#wake()
-    })
+  /** It answers one command after the other. */
+  async #ask<Answer>(command: Command): Promise<Answer> {
+    const answered = once(this.#child, 'message')
+    this.#child.send(command)
+    const [answer]: Answer[] = await answered
+    if (answer === undefined) throw new Error(`no answer to ${command.do}`)
+    return answer
   }
-
-  static async open(port: number, offer = 'permessage-deflate; client_max_window_bits'): Promise<Attacker> {
-    const socket = connect(port, '127.0.0.1')
-    socket.on('error', () => {})
-    await once(socket, 'connect')
-    socket.setNoDelay(true)
-    const lines = [
-      'GET / HTTP/1.1',
-      'Host: x',
-      'Upgrade: websocket',
-      'Connection: Upgrade',
-      'Sec-WebSocket-Version: 13',
-    ]
-    const extensions = offer === '' ? [] : [`Sec-WebSocket-Extensions: ${offer}`]
-    socket.write([...lines, `Sec-WebSocket-Key: ${sampleKey}`, ...extensions, '', ''].join('\r\n'))
-    let received = Buffer.alloc(0)
-    while (!received.includes('\r\n\r\n') && !socket.readableEnded) {
-      const [chunk]: Buffer[] = await Promise.race([
-        once(socket, 'data'),
-        once(socket, 'close').then(() => []),
-      ])
-      if (chunk === undefined) break
-      received = Buffer.concat([received, chunk])
-    }
-    const end = received.indexOf('\r\n\r\n')
-    return new Attacker(socket, received.toString('latin1', 0, end), received.subarray(end + 4))
-  }
-
-  get frames(): readonly RawFrame[] {
-    return this.#record.frames
-  }
-
-  /** The code of the server's Close; 1006 where TCP ended without one, undefined where it is open. */
-  get closeCode(): number | undefined {
-    const close = this.frames.find(({ first }) => first === 0x88)
-    return close?.payload.readUInt16BE(0) ?? (this.#closed ? 1006 : undefined)
-  }
-
-  async until(done: () => boolean): Promise<void> {
-    while (!done()) await new Promise<void>((resolve) => (this.#wake = resolve))
-  }
-
-  /** Resolves when the kernel has taken it. */
-  async write(bytes: Uint8Array): Promise<void> {
-    if (!this.socket.write(bytes) && !this.#closed)
-      await Promise.race([once(this.socket, 'drain'), once(this.socket, 'close')])
-  }
-
-  /** Waits until the server has read all that was sent. */
-  async flush(): Promise<void> {
-    const before = this.#pongs
-    await this.write(frame(9, Buffer.alloc(0)))
-    await this.until(() => this.#pongs > before || this.#closed)
-  }
-
-  get #pongs(): number {
-    return this.frames.filter(({ first }) => first === 0x8a).length
-  }
-
-  leave(): void {
-    this.socket.destroy()
-  }
-}
-
-/** A masked frame; `rsv1` where its message begins compressed. */
-export function frame(opcode: Opcode, payload: Uint8Array, { fin = true, rsv1 = false } = {}): Buffer {
-  return encodeFrame({ opcode, payload, fin, rsv1, maskKey: 0x1e2d3c4b })
 }

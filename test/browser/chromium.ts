@@ -54,9 +54,9 @@ export class Browser implements AsyncDisposable {
     this.#endpoint = endpoint
   }
 
-  static async launch(file: string): Promise<Browser> {
+  static async launch(file: string, more: readonly string[] = []): Promise<Browser> {
     const profile = await mkdtemp(join(tmpdir(), 'farewell-chromium-'))
-    const process = spawn(file, [...flags, `--user-data-dir=${profile}`, 'about:blank'], {
+    const process = spawn(file, [...flags, ...more, `--user-data-dir=${profile}`, 'about:blank'], {
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     return new Browser(process, profile, await findEndpoint(process.stderr))

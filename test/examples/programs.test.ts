@@ -140,3 +140,33 @@ t.test('wait-for-reply', async (t) => {
       'late, not lost: 1 slow question, answered\n2 quick question, answered\n',
   )
 })
+
+t.test(
+  'behind-balancer: SIGTERM takes readiness away first, then the clients, then the process',
+  async (t) => {
+    const program = new Program('behind-balancer', ['0', '600000'])
+    t.teardown(() => program.child.kill('SIGKILL'))
+    const [, port = ''] = await program.says(/listening on (\d+)/)
+    const statusOf = async (path: string): Promise<number> =>
+      (await fetch(`http://127.0.0.1:${port}${path}`)).status
+    t.equal(await statusOf('/ready'), 200)
+    const early = await connect(`ws://127.0.0.1:${port}/`)
+
+    program.child.kill('SIGTERM')
+    await program.says(/draining 1 connections/)
+    t.equal(await statusOf('/ready'), 503)
+    t.equal(await statusOf('/alive'), 200)
+    t.equal(await statusOf('/'), 404)
+    const late = await connect(`ws://127.0.0.1:${port}/`)
+    early.send('still served')
+    t.equal(await early.receive(), 'still served')
+
+    program.child.kill('SIGTERM')
+    for (const client of [early, late]) {
+      t.match(await client.closed, { code: 1012, reason: 'restarting', wasClean: true })
+    }
+    t.strictSame(await program.ended, [0, null])
+    t.match(program.out, 'left: {"clean":2,"unclean":0,"terminated":0}')
+    t.match(program.out, 'sent 1012 "restarting"; then received 1012 "restarting"; clean')
+  },
+)

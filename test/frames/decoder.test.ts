@@ -347,7 +347,7 @@ await t.test('6455-7.1.7-no-data-after-fail: one violation, and nothing after it
 })
 
 await t.test(
-  '7692-6-text-payload-any-bytes: RSV1 may stand on the first frame of a message where it is allowed',
+  '7692-6-text-payload-any-bytes, 7692-6-rsv1-without-extension: RSV1 may stand on the first frame of a message where it is allowed',
   async (t) => {
     const options: DecoderOptions = { from: 'server', maxMessageSize: limit, rsv1Allowed: true }
     t.same(events(options, 'c102 c107 8102 6869 4201 00 8001 01'), [

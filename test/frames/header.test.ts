@@ -37,15 +37,18 @@ for (const [title, length, bytes] of forms) {
     t.equal(writeHeader(room, 3, 0x82, length, undefined), 3 + size)
     t.equal(room.toString('hex'), 'eeeeee82' + bytes + 'ee'.repeat(17 - size), 'and nothing around it')
   })
-  await t.test(`6455-5.2-mask-bit-means-key: the masked header of ${length} bytes`, async (t) => {
-    const room = Buffer.alloc(20, 0xee)
-    const size = 1 + bytes.length / 2 + 4
-    const masked =
-      (0x80 | Number.parseInt(bytes.slice(0, 2), 16)).toString(16).padStart(2, '0') + bytes.slice(2)
-    t.equal(headerSize(length, true), size)
-    t.equal(writeHeader(room, 3, 0x82, length, 0xfedcba98), 3 + size)
-    t.equal(room.toString('hex'), 'eeeeee82' + masked + 'fedcba98' + 'ee'.repeat(17 - size))
-  })
+  await t.test(
+    `6455-5.2-mask-bit-means-key, 6455-5.2-length-excludes-key: the masked header of ${length} bytes`,
+    async (t) => {
+      const room = Buffer.alloc(20, 0xee)
+      const size = 1 + bytes.length / 2 + 4
+      const masked =
+        (0x80 | Number.parseInt(bytes.slice(0, 2), 16)).toString(16).padStart(2, '0') + bytes.slice(2)
+      t.equal(headerSize(length, true), size)
+      t.equal(writeHeader(room, 3, 0x82, length, 0xfedcba98), 3 + size)
+      t.equal(room.toString('hex'), 'eeeeee82' + masked + 'fedcba98' + 'ee'.repeat(17 - size))
+    },
+  )
 }
 
 await t.test('6455-5.3-mask-algorithm: a key is written as it is given, signed or not, 0 too', async (t) => {

@@ -2,7 +2,7 @@ import t from 'tap'
 import { Buffer } from 'node:buffer'
 import { execFileSync } from 'node:child_process'
 import * as fc from 'fast-check'
-import { mask, maskInto } from '../../frames/mask.ts'
+import { mask, maskInto, viewOf } from '../../frames/mask.ts'
 import { testProperty } from './property.ts'
 
 const keys = [0, 1, 0x37fa213d, 0x80000001, 0xff000000, 0xffffffff, -2]
@@ -111,6 +111,41 @@ await t.test(
     t.same(wrong, [])
   },
 )
+
+await t.test('6455-5.3-mask-algorithm: lengths 0 to 300 on the way to another place', async (t) => {
+  const wrong: string[] = []
+  for (const key of keys) {
+    for (let length = 0; length <= 300; length++) {
+      const source = place(length, 3)
+      const before = Uint8Array.from(source)
+      const target = new Uint8Array(length + 9).fill(0xa5)
+      const wanted = Uint8Array.from(target)
+      wanted.set(plain(source.subarray(3, 3 + length), key), 5)
+      const next = maskInto(source, 3, 3 + length, target, 5, key)
+      if (Buffer.compare(target, wanted) !== 0) wrong.push(`target ${length}, key ${key}`)
+      if (Buffer.compare(source, before) !== 0) wrong.push(`source ${length}, key ${key}`)
+      const probe = new Uint8Array(4)
+      mask(probe, 0, 4, next)
+      if (Buffer.compare(probe, plain(new Uint8Array(4), key, length)) !== 0)
+        wrong.push(`key ${length}, ${key}`)
+    }
+  }
+  t.same(wrong, [])
+})
+
+await t.test('6455-5.3-unmask: many short pieces share a view of their bytes', async (t) => {
+  const wrong: string[] = []
+  for (let length = 0; length <= 130; length++) {
+    const bytes = place(3 * length, 5)
+    const wanted = Uint8Array.from(bytes)
+    wanted.set(plain(bytes.subarray(7, 7 + length), 0x0a0b0c0d), 7)
+    const next = mask(bytes, 7, 7 + length, 0x0a0b0c0d, viewOf(bytes))
+    if (Buffer.compare(bytes, wanted) !== 0) wrong.push(`${length}`)
+    const [probe] = plain(new Uint8Array(1), next)
+    if (probe !== plain(new Uint8Array(1), 0x0a0b0c0d, length)[0]) wrong.push(`key ${length}`)
+  }
+  t.same(wrong, [])
+})
 
 await testProperty(
   t,

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { isWireCloseCode } from '../../frames/close-code.ts'
-import { violation, type ViolationName } from '../../frames/violation.ts'
+import { isLimit, violation, type ViolationName } from '../../frames/violation.ts'
 
 /** What answers each violation. Names are part of the API: one that changes breaks somebody's log filter. */
 const expected: Record<ViolationName, [closeCode: number, requirement: string, section: string]> = {
@@ -23,6 +23,7 @@ const expected: Record<ViolationName, [closeCode: number, requirement: string, s
   'empty-fragments': [1008, '6455-10.4-fragment-count', 'RFC 6455 10.4'],
   'no-progress': [1008, '6455-7.4.1-1008-policy', 'RFC 6455 10.4'],
   'send-buffer-full': [1008, '6455-7.4.1-1008-policy', 'RFC 6455 10.4'],
+  'rate-limit': [1008, '6455-7.4.1-1008-policy', 'RFC 6455 10.4'],
   'process-budget': [1013, 'RFC 6455 10.4', 'RFC 6455 10.4'],
 }
 
@@ -32,6 +33,7 @@ for (const name of Object.keys(expected).filter(isName)) {
     const found = violation(name)
     t.match(found, { name, closeCode, section })
     t.equal(isWireCloseCode(found.closeCode), true)
+    t.equal(isLimit(found), closeCode > 1007, 'the limits are ours')
     t.ok(found.message.length > 20, 'has a sentence for the log')
     t.same(violation(name), found)
   })

@@ -216,10 +216,12 @@ await t.test('what a callback throws or rejects with comes out', async (t) => {
 })
 
 await t.test('a promise does not pass for a yes', async (t) => {
-  const later = (outcome: Promise<unknown>) => (() => outcome) as unknown as () => never
+  // oxlint-disable-next-line unicorn/no-thenable
+  const ofAnotherLibrary = { then: () => Promise.resolve(false) } as unknown as PromiseLike<boolean>
+  const later = (outcome: PromiseLike<unknown>) => (() => outcome) as unknown as () => never
   const offer = { lines: ['Sec-WebSocket-Protocol: a'] }
   for (const name of ['path', 'origins', 'protocols']) {
-    for (const outcome of [Promise.resolve(true), Promise.reject(new Error('broken'))]) {
+    for (const outcome of [Promise.resolve(true), Promise.reject(new Error('broken')), ofAnotherLibrary]) {
       const expected = { name: 'TypeError', message: `"${name}" must answer at once` }
       await t.rejects(verdict({ [name]: later(outcome) }, offer), expected)
     }

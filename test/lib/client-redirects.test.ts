@@ -193,6 +193,7 @@ await t.test('one timeout, and one signal, for all requests together', async (t)
   await asked.promise
   timers.advance(600)
   await until(() => silent.requests.length === 1)
+  t.equal(timers.armed, 1)
   timers.advance(400)
   t.match(await late, { message: /longer than 1000 ms/ })
   await silent.peers[0]?.rest()

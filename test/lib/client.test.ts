@@ -214,7 +214,11 @@ const badAnswers: readonly (readonly [id: string, answer: (request: Head) => str
   ['C11: an extension', (r) => acceptance(r, 'Sec-WebSocket-Extensions: x'), /extension was answered/],
   ['C1: 101 with a body', (r) => acceptance(r, 'Content-Length: 5'), /has a body/],
   ['C1: HTTP/1.0', (r) => acceptance(r).replace('1.1', '1.0'), /not HTTP\/1\.1/],
-  ['C4: bytes over 0x7f', (r) => acceptance(r, 'Sec-WebSocket-Protocol: \xff\x80'), /was not offered/],
+  [
+    '6455-8.1-handshake-utf8, C4',
+    (r) => acceptance(r, 'Sec-WebSocket-Protocol: \xff\x80'),
+    /was not offered/,
+  ],
   ['C4: NUL', (r) => acceptance(r, 'Sec-WebSocket-Protocol: a\0'), /could not be opened/],
   ['C4: a folded line', (r) => acceptance(r, 'Sec-WebSocket-Extensions: a', ' b'), /could not be opened/],
   ['6455-4.1-nonconforming-response', (r) => acceptance(r, 'no colon'), /could not be opened/],
@@ -332,14 +336,17 @@ await t.test(
   },
 )
 
-await t.test('6455-4.1-connect-error-fails: nobody listens there', async (t) => {
-  const server = await goodServer(t)
-  server.server.close()
-  await once(server.server, 'close')
-  const error = await failureOf(connect(server.url))
-  t.match(error, { name: 'HandshakeError', status: undefined, cause: { code: 'ECONNREFUSED' } })
-  t.match(error.message, /the connection could not be opened: .*ECONNREFUSED/)
-})
+await t.test(
+  '6455-4.1-connect-error-fails, 6455-7.1.4-not-established-unclean: nobody listens there',
+  async (t) => {
+    const server = await goodServer(t)
+    server.server.close()
+    await once(server.server, 'close')
+    const error = await failureOf(connect(server.url))
+    t.match(error, { name: 'HandshakeError', status: undefined, cause: { code: 'ECONNREFUSED' } })
+    t.match(error.message, /the connection could not be opened: .*ECONNREFUSED/)
+  },
+)
 
 await t.test('a server that hangs up without an answer', async (t) => {
   for (const end of [
@@ -361,6 +368,74 @@ await t.test('D2: a promise that nobody watches is no unhandled rejection', asyn
   await server.peers[0]?.closed
   await turns(5)
   t.strictSame(await watch.stop(), [])
+})
+
+// One at a time
+
+await t.test('6455-4.1-one-connecting-per-address: three that are opened at once', async (t) => {
+  const server = await rawServer(t, () => {})
+  const opening = [1, 2, 3].map(() => connect(server.url))
+  const answers = [
+    // 6455-4.1-next-after-failure
+    () => 'HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n',
+    (request: Head) => acceptance(request),
+    () => 'no HTTP\r\n\r\n',
+  ]
+  for (const [at, answer] of answers.entries()) {
+    await until(() => server.requests.length === at + 1)
+    await turns(5)
+    t.equal(server.peers.length, at + 1)
+    for (const request of server.requests.slice(at)) server.peers[at]?.write(answer(request))
+  }
+  const [first, second, third] = await Promise.allSettled(opening)
+  t.match(first, { reason: { status: 500 } })
+  t.match(third, { reason: { message: /could not be opened/ } })
+  if (second?.status === 'fulfilled') second.value.terminate()
+  t.equal(second?.status, 'fulfilled')
+})
+
+await t.test('6455-4.1-pending-limit-unknown-ip: a name that nobody looks up is one address', async (t) => {
+  const first = deafAgent()
+  const second = deafAgent()
+  const abort = new AbortController()
+  const failed = failureOf(
+    connect('ws://behind-the-proxy.test/a', { agent: first.agent, signal: abort.signal }),
+  )
+  const other = new AbortController()
+  const next = failureOf(
+    connect('ws://Behind-The-Proxy.test:80/b', { agent: second.agent, signal: other.signal }),
+  )
+  await until(() => first.socket() !== undefined)
+  await turns(5)
+  t.equal(second.socket(), undefined)
+  abort.abort()
+  t.match(await failed, { name: 'AbortError' })
+  await until(() => second.socket() !== undefined)
+  other.abort()
+  t.match(await next, { name: 'AbortError' })
+})
+
+await t.test('D10: the handshake timeout does not count the wait for those before', async (t) => {
+  const timers = new FakeTimers()
+  const server = await rawServer(t, () => {})
+  const options = { timers, handshakeTimeout: 800 }
+  const first = failureOf(connect(server.url, options))
+  const second = failureOf(connect(server.url, options))
+  const abort = new AbortController()
+  const waiting = failureOf(connect(server.url, { ...options, signal: abort.signal }))
+  await until(() => server.requests.length === 1)
+  t.equal(timers.armed, 1)
+  abort.abort()
+  t.match(await waiting, { name: 'AbortError' }, 'the signal ends the wait')
+  timers.advance(800)
+  t.match(await first, { message: /longer than 800 ms/ })
+  await until(() => server.requests.length === 2)
+  timers.advance(799)
+  t.equal(timers.armed, 1)
+  timers.advance(1)
+  t.match(await second, { message: /longer than 800 ms/ })
+  t.equal(timers.armed, 0)
+  t.equal(server.peers.length, 2)
 })
 
 // Time

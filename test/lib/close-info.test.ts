@@ -69,7 +69,7 @@ t.test('7.1.4: both Close frames are there and ours never left', (t) => {
   t.end()
 })
 
-t.test('every trigger has its words, unless the end was clean', (t) => {
+t.test('6455-7.1.7-fail-logged: every trigger has its words, unless the end was clean', (t) => {
   const causes: Record<CloseTrigger, string> = {
     'local-close': 'closed here',
     'peer-close': 'closed by the peer',

@@ -13,13 +13,16 @@ const bye = { code: 1000, reason: 'bye' }
 function begin(role: Role = 'client', manualReply = false) {
   const socket = new RecordingSocket()
   const timers = new FakeTimers()
-  const sender = new Sender(socket, {
-    maskKeys: undefined,
-    compression: undefined,
-    highWaterMark: 1000,
-    maxBufferedAmount: 1_000_000,
-    onDrain() {},
-  })
+  const sender = new Sender(
+    socket,
+    {
+      maskKeys: undefined,
+      compression: undefined,
+      highWaterMark: 1000,
+      maxBufferedAmount: 1_000_000,
+    },
+    { exceeded() {}, drained() {} },
+  )
   const log: string[] = []
   const infos: CloseInfo[] = []
   const { life } = step(beginLife(role, manualReply), 'opened')

@@ -64,38 +64,41 @@ const settle = (): Promise<void> => turns(12)
 
 // What it is
 
-await t.test('D1: a connection begins open, and each state is told of once, in order', async (t) => {
-  const { connection, peer, timers } = open({ protocol: 'chat', url: 'ws://example.test/' })
-  t.equal(connection.state, 'open')
-  t.equal(connection.readyState, 1)
-  t.equal(connection.protocol, 'chat')
-  t.equal(connection.url, 'ws://example.test/')
-  t.equal(connection.bufferedAmount, 0)
-  t.equal(connection.remoteAddress, undefined)
-  const states: string[] = []
-  connection.on('state', (state) => states.push(`${state} ${connection.readyState}`))
-  let closes = 0
-  connection.on('close', () => closes++)
-  const closed = connection.close(1000, 'bye')
-  t.equal(connection.readyState, 2)
-  await peer.untilClose()
-  peer.close(1000, 'bye')
-  await peer.untilEnd()
-  peer.fin()
-  const info = await closed
-  t.strictSame(info, {
-    code: 1000,
-    reason: 'bye',
-    wasClean: true,
-    initiator: 'local',
-    sent: { code: 1000, reason: 'bye' },
-    received: { code: 1000, reason: 'bye' },
-    trigger: 'local-close',
-  })
-  t.strictSame(states, ['close-sent 2', 'close-done 2', 'closed 3'])
-  t.equal(closes, 1)
-  t.equal(timers.armed, 0, 'no timer is left')
-})
+await t.test(
+  'D1, 6455-7.1.3-closing-state: a connection begins open, and each state is told of once, in order',
+  async (t) => {
+    const { connection, peer, timers } = open({ protocol: 'chat', url: 'ws://example.test/' })
+    t.equal(connection.state, 'open')
+    t.equal(connection.readyState, 1)
+    t.equal(connection.protocol, 'chat')
+    t.equal(connection.url, 'ws://example.test/')
+    t.equal(connection.bufferedAmount, 0)
+    t.equal(connection.remoteAddress, undefined)
+    const states: string[] = []
+    connection.on('state', (state) => states.push(`${state} ${connection.readyState}`))
+    let closes = 0
+    connection.on('close', () => closes++)
+    const closed = connection.close(1000, 'bye')
+    t.equal(connection.readyState, 2)
+    await peer.untilClose()
+    peer.close(1000, 'bye')
+    await peer.untilEnd()
+    peer.fin()
+    const info = await closed
+    t.strictSame(info, {
+      code: 1000,
+      reason: 'bye',
+      wasClean: true,
+      initiator: 'local',
+      sent: { code: 1000, reason: 'bye' },
+      received: { code: 1000, reason: 'bye' },
+      trigger: 'local-close',
+    })
+    t.strictSame(states, ['close-sent 2', 'close-done 2', 'closed 3'])
+    t.equal(closes, 1)
+    t.equal(timers.armed, 0, 'no timer is left')
+  },
+)
 
 await t.test('closed is one promise, and close() gives the same', async (t) => {
   const { connection, peer } = open()
@@ -350,6 +353,104 @@ await t.test('D10: at maxBufferedAmount, drop: the message is gone, the connecti
   await settle()
   t.strictSame(peer.wire, ['binary 1500 bytes', 'text "goes on"'])
   connection.terminate()
+})
+
+await t.test('S3: an echo to a peer that does not read stops reading from it', async (t) => {
+  const { connection, peer, socket, timers } = open({ highWaterMark: 10_000, maxBufferedAmount: 50_000 })
+  connection.on('message', (message) => connection.send(message))
+  socket.stall()
+  const flood = Array.from({ length: 1000 }, () => peer.encode(binary, Buffer.alloc(100)))
+  for (let n = 0; n < 5; n++) peer.write(Buffer.concat(flood))
+  await settle()
+  t.equal(connection.bufferedAmount, 20_196, 'twice the mark, and what it takes to get there')
+  timers.advance(1000)
+  await settle()
+  t.equal(connection.bufferedAmount, 20_298, 'one message more a beat: two that wait for each other go on')
+  t.equal(connection.state, 'open')
+
+  socket.unstall()
+  for (let turn = 0; turn < 5000 && peer.wire.length < 5000; turn++) await turns()
+  t.equal(peer.wire.length, 5000)
+  t.equal(connection.bufferedAmount, 0)
+  t.equal(new Set(peer.wire).size, 1, 'when it reads again, all is answered, without the clock')
+  connection.terminate()
+})
+
+await t.test('S3: a peer that does not read is cut at the cap all the same', async (t) => {
+  const { connection, peer, socket, timers } = open({ highWaterMark: 1000, maxBufferedAmount: 5000 })
+  connection.on('message', (message) => connection.send(message))
+  socket.stall()
+  peer.write(Buffer.concat(Array.from({ length: 1000 }, () => peer.encode(binary, Buffer.alloc(500)))))
+  let beats = 0
+  for (; connection.state === 'open' && beats < 100; beats++) {
+    await turns(2)
+    timers.advance(1000)
+  }
+  t.equal(beats, 7)
+  timers.advance(2000)
+  t.match((await connection.closed).error, { code: 'send-buffer-full' })
+})
+
+await t.test('S3: two that answer each other without looking do not wait for ever', async (t) => {
+  const { client, server, timers } = openBoth({ highWaterMark: 1000 })
+  let echoes = 0
+  for (const each of [client, server]) {
+    each.on('message', (message) => {
+      echoes++
+      if (echoes < 500) each.send(message)
+    })
+    for (let n = 0; n < 50; n++) each.send(Buffer.alloc(2000))
+  }
+  for (let beat = 0; beat < 1000 && client.bufferedAmount + server.bufferedAmount > 0; beat++) {
+    await turns(20)
+    timers.advance(1000)
+  }
+  t.ok(echoes >= 500)
+  client.terminate()
+})
+
+await t.test('S3: two that stream to each other and wait for drains are not slowed down', async (t) => {
+  const { client, server } = openBoth({ highWaterMark: 1000 })
+  const count = 50
+  const stream = async (from: Connection): Promise<void> => {
+    for (let n = 0; n < count; n++) {
+      if (!from.send(Buffer.alloc(100_000))) await from.drained()
+    }
+  }
+  const got = [messagesOf(client), messagesOf(server)]
+  await Promise.all([stream(client), stream(server)])
+  await until(() => got.every((messages) => messages.length === count))
+  t.pass('the clock stood still')
+  client.terminate()
+})
+
+await t.test('S3: a held input hides neither a dead peer nor a Close that is awaited', async (t) => {
+  const gone = open({ highWaterMark: 1000 })
+  gone.socket.stall()
+  gone.connection.on('message', () => gone.connection.send(Buffer.alloc(1000)))
+  for (let n = 0; n < 3; n++) gone.peer.text('x')
+  await settle()
+  for (let second = 1; second <= 46; second++) {
+    gone.timers.advance(1000)
+    gone.connection.send('pushed')
+  }
+  t.equal(gone.connection.state, 'failing')
+  gone.timers.advance(2000)
+  t.equal((await gone.connection.closed).trigger, 'keepalive-timeout')
+
+  const closed = open({ highWaterMark: 1000 })
+  closed.socket.stall()
+  closed.connection.on('message', () => closed.connection.send(Buffer.alloc(1000)))
+  for (let n = 0; n < 5; n++) closed.peer.text('x')
+  closed.peer.close(1000)
+  await settle()
+  t.equal(closed.connection.state, 'open')
+  const closing = closed.connection.close(1000)
+  await settle()
+  t.equal(closed.connection.state, 'close-done')
+  closed.socket.unstall()
+  closed.peer.fin()
+  t.ok((await closing).wasClean)
 })
 
 await t.test('D10: pings that fill the output make a dropped send wait as well', async (t) => {
@@ -939,14 +1040,14 @@ await t.test(
     t.strictSame(shed.peer.wire, ['close 1013 "process-budget"'])
     unfinishedMessages.release(room)
     shed.peer.fin()
-    t.match(await shed.connection.closed, { trigger: 'protocol-error', error: { code: 'process-budget' } })
+    t.match(await shed.connection.closed, { trigger: 'limit', error: { code: 'process-budget' } })
 
     const big = open({ maxMessageSize: 10 })
     big.peer.hex('82 8b')
     await big.peer.untilClose()
     t.strictSame(big.peer.wire, ['close 1009 "message-too-big"'])
     big.peer.fin()
-    await big.connection.closed
+    t.match(await big.connection.closed, { trigger: 'limit', error: { code: 'message-too-big' } })
 
     const ended = open()
     ended.peer.text('unfinished', false)
@@ -956,6 +1057,53 @@ await t.test(
     t.equal(unfinishedMessages.used, 0)
   },
 )
+
+await t.test('rateLimit: more is 1008 with a name of its own, and CloseInfo tells of a limit', async (t) => {
+  const { connection, peer, timers } = open({ rateLimit: { messages: 3 } })
+  const messages = messagesOf(connection)
+  for (const message of ['a', 'b', 'c']) peer.text(message)
+  await settle()
+  timers.advance(1000)
+  for (const message of ['d', 'e', 'f', 'g', 'h']) peer.text(message)
+  await peer.untilClose()
+  t.strictSame(messages, ['a', 'b', 'c', 'd', 'e', 'f'])
+  t.strictSame(peer.wire, ['close 1008 "rate-limit"'])
+  peer.fin()
+  const info = await connection.closed
+  t.match(info, { trigger: 'limit', wasClean: false, error: { code: 'rate-limit', closeCode: 1008 } })
+})
+
+await t.test('rateLimit, pause: every message comes, by and by, and nobody is given up', async (t) => {
+  const { connection, peer, timers } = open({ rateLimit: { messages: 3, onExcess: 'pause' } })
+  const messages = messagesOf(connection)
+  const sent = Array.from({ length: 300 }, (_, n) => `${n}`)
+  peer.write(Buffer.concat(sent.map((message) => peer.encode(Opcode.text, message))))
+  await settle()
+  t.equal(messages.length, 4, 'one more than was there; it is owed')
+  for (let second = 1; second < 100; second++) {
+    timers.advance(1000)
+    await turns(2)
+    t.equal(messages.length, Math.min(300, 4 + 3 * second), `${second}`)
+  }
+  t.strictSame(messages, sent)
+  t.equal(connection.state, 'open')
+  connection.terminate()
+})
+
+await t.test('rateLimit, pause: close() finds the Close behind what is held', async (t) => {
+  const { connection, peer } = open({ rateLimit: { messages: 1, onExcess: 'pause' } })
+  const messages = messagesOf(connection)
+  for (const message of ['a', 'b', 'c', 'd']) peer.text(message)
+  await settle()
+  t.equal(messages.length, 2)
+  const closed = connection.close(1000)
+  await peer.untilClose()
+  peer.close(1000)
+  await peer.untilEnd()
+  peer.fin()
+  t.ok((await closed).wasClean)
+  t.equal(messages.length, 4)
+})
 
 // Control frames
 

@@ -242,12 +242,15 @@ await t.test('the 101', async (t) => {
   )
 })
 
-await t.test('7692-7-token, 7692-5.1-client-offers: compression in request and response', async (t) => {
-  const value = 'permessage-deflate; server_max_window_bits=10'
-  const head = parseHead(writeAcceptance({ key: sampleKey, protocol: '', extensions: [deflate] }))
-  t.strictSame(head.all('sec-websocket-extensions'), [value])
-  t.match(upgradeHeaders({ ...offered, deflate }, undefined), { 'Sec-WebSocket-Extensions': value })
-})
+await t.test(
+  '7692-7-token, 7692-5.1-client-offers, 6455-4.2.2-one-extensions-header: compression in request and response',
+  async (t) => {
+    const value = 'permessage-deflate; server_max_window_bits=10'
+    const head = parseHead(writeAcceptance({ key: sampleKey, protocol: '', extensions: [deflate] }))
+    t.strictSame(head.all('sec-websocket-extensions'), [value])
+    t.match(upgradeHeaders({ ...offered, deflate }, undefined), { 'Sec-WebSocket-Extensions': value })
+  },
+)
 
 await t.test(
   '9112-9.6-close-on-refusal: a refusal says how long it is, and that it is the last',

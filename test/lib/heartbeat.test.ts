@@ -7,8 +7,8 @@ await t.test('D11: one timer for all, and none when there is nobody', async (t) 
   const heartbeat = new Heartbeat(timers)
   t.equal(timers.armed, 0)
   const beats: string[] = []
-  const one = (now: number): void => void beats.push(`one ${now}`)
-  const other = (now: number): void => void beats.push(`other ${now}`)
+  const one = { beat: (now: number): void => void beats.push(`one ${now}`) }
+  const other = { beat: (now: number): void => void beats.push(`other ${now}`) }
   heartbeat.add(one)
   heartbeat.add(other)
   t.equal(timers.armed, 1)
@@ -30,14 +30,14 @@ await t.test('it starts again for who comes after the last has left', async (t) 
   const timers = new FakeTimers()
   const heartbeat = new Heartbeat(timers)
   let beats = 0
-  const beat = (): void => void beats++
-  heartbeat.delete(beat)
+  const member = { beat: (): void => void beats++ }
+  heartbeat.delete(member)
   for (let round = 1; round <= 2; round++) {
-    heartbeat.add(beat)
+    heartbeat.add(member)
     t.equal(timers.armed, 1)
     timers.advance(beatInterval)
     t.equal(beats, round)
-    heartbeat.delete(beat)
+    heartbeat.delete(member)
     t.equal(timers.armed, 0)
   }
 })
@@ -46,12 +46,14 @@ await t.test('who leaves during a beat, or makes another leave, disturbs nobody'
   const timers = new FakeTimers()
   const heartbeat = new Heartbeat(timers)
   const beats: string[] = []
-  const last = (): void => void beats.push('last')
-  const gone = (): void => void beats.push('gone')
-  const first = (): void => {
-    beats.push('first')
-    heartbeat.delete(first)
-    heartbeat.delete(gone)
+  const last = { beat: (): void => void beats.push('last') }
+  const gone = { beat: (): void => void beats.push('gone') }
+  const first = {
+    beat(): void {
+      beats.push('first')
+      heartbeat.delete(first)
+      heartbeat.delete(gone)
+    },
   }
   for (const member of [first, gone, last]) heartbeat.add(member)
   timers.advance(2 * beatInterval)

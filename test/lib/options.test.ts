@@ -55,6 +55,15 @@ const wrongConnectionOptions: readonly Wrong[] = [
   ['keepalive', { interval: 0 }, 'RangeError'],
   ['keepalive', { interval: '5' }, 'TypeError'],
   ['keepalive', { timeout: maxTime + 1 }, 'RangeError'],
+  ...[null, true, 5, [], {}, { interval: 1000 }].map((value): Wrong => ['rateLimit', value, 'TypeError']),
+  ['rateLimit', { messages: 1, per: 5 }, 'TypeError'],
+  ['rateLimit', { messages: 0 }, 'RangeError'],
+  ['rateLimit', { messages: Infinity }, 'RangeError'],
+  ['rateLimit', { bytes: 0 }, 'RangeError'],
+  ['rateLimit', { bytes: '5' }, 'TypeError'],
+  ['rateLimit', { bytes: 1, interval: 999 }, 'RangeError'],
+  ['rateLimit', { bytes: 1, interval: maxTime + 1 }, 'RangeError'],
+  ['rateLimit', { bytes: 1, onExcess: 'drop' }, 'TypeError'],
   ['onBackpressure', 'wait', 'TypeError'],
   ['onBackpressure', null, 'TypeError'],
   ['closeReply', 'never', 'TypeError'],
@@ -237,6 +246,7 @@ await t.test('what is right passes', async (t) => {
     maxBufferedAmount: 1,
     onBackpressure: 'drop',
     maxQueuedMessages: 1,
+    rateLimit: { messages: 1, bytes: 1, interval: 1000, onExcess: 'pause' },
     closeReply: 'manual',
     compression: {
       threshold: 0,
@@ -289,6 +299,7 @@ await t.test('D10: the defaults', async (t) => {
     maxBufferedAmount: 16 * 1024 * 1024,
     onBackpressure: 'terminate',
     maxQueuedMessages: 64,
+    rateLimit: false,
     closeReply: 'auto',
   }
   const keepalive = { interval: 25_000, timeout: 20_000 }
@@ -296,6 +307,11 @@ await t.test('D10: the defaults', async (t) => {
   t.match(connectionSettings({}, 'client'), { ...common, keepalive: false })
   t.match(connectionSettings({ keepalive: true }, 'client'), { keepalive })
   t.match(connectionSettings({ keepalive: false }, 'server'), { keepalive: false })
+  const rateLimit = { messages: 5, bytes: Number.MAX_SAFE_INTEGER, interval: 1000, onExcess: 'close' }
+  const limited = connectionSettings({ rateLimit: { messages: 5 } }, 'server')
+  t.match(limited, { rateLimit })
+  t.match(connectionSettings(limited, 'server'), { rateLimit }, 'what is decided stays so')
+  t.match(connectionSettings({ rateLimit: { bytes: 7 } }, 'server'), { rateLimit: { bytes: 7 } })
   const compression = {
     threshold: 256,
     level: 6,

@@ -7,7 +7,9 @@ import { encodeFrame } from '../../frames/encoder.ts'
 import { Opcode } from '../../frames/opcode.ts'
 import { unfinishedMessages } from '../../lib/budget.ts'
 import type { Message } from '../../lib/message.ts'
+import { RateLimit } from '../../lib/rate-limit.ts'
 import { Reader } from '../../lib/reader.ts'
+import { FakeTimers } from '../help/fake-timers.ts'
 import { turns } from '../help/loop.ts'
 
 const mebibyte = 1024 * 1024
@@ -21,7 +23,14 @@ class Source extends Duplex {
   }
 }
 
-function begin(options: { maxQueuedMessages?: number; listening?: boolean; maxMessageSize?: number } = {}) {
+interface Options {
+  maxQueuedMessages?: number
+  listening?: boolean
+  maxMessageSize?: number
+  rateLimit?: RateLimit
+}
+
+function begin(options: Options = {}) {
   const socket = new Source()
   const events: string[] = []
   const sink = {
@@ -41,10 +50,10 @@ function begin(options: { maxQueuedMessages?: number; listening?: boolean; maxMe
     },
     ended: (): void => void events.push('ended'),
   }
-  const { maxQueuedMessages = 2, maxMessageSize = mebibyte } = options
+  const { maxQueuedMessages = 2, maxMessageSize = mebibyte, rateLimit } = options
   const reader: Reader = new Reader(
     socket,
-    { from: 'client', maxQueuedMessages, maxMessageSize, deflate: undefined },
+    { from: 'client', maxQueuedMessages, maxMessageSize, rateLimit, deflate: undefined },
     sink,
   )
   socket.on('data', (chunk: Buffer) => reader.read(chunk))
@@ -204,22 +213,28 @@ await t.test(
   },
 )
 
-await t.test('K5: discard reads on though paused and full, and throws away what finds no room', async (t) => {
-  const { socket, reader, events } = begin()
-  reader.pause()
-  socket.push(Buffer.concat([text('a', 'b', 'c', 'd'), ping('p')]))
-  await turns(2)
-  t.strictSame(events, [])
-  reader.discard()
-  await turns(2)
-  t.strictSame(events, ['control 9 p'])
-  t.notOk(reader.held)
-  t.strictSame([reader.take(), reader.take(), reader.take()], ['a', 'b', undefined])
-  reader.resume()
-  socket.push(text('e'))
-  await turns(2)
-  t.equal(reader.take(), 'e', 'where there is room again, nothing is thrown away')
-})
+await t.test(
+  'K5, X1: discard reads on though paused and full; what finds no room is lost with all behind it',
+  async (t) => {
+    const { socket, reader, events } = begin()
+    reader.pause()
+    socket.push(Buffer.concat([text('a', 'b', 'c', 'd'), ping('p')]))
+    await turns(2)
+    t.strictSame(events, [])
+    reader.discard()
+    await turns(2)
+    t.strictSame(events, ['control 9 p'])
+    t.notOk(reader.held)
+    t.strictSame([reader.take(), reader.take(), reader.take()], ['a', 'b', undefined])
+    reader.resume()
+    const waiting = reader.wait(undefined)
+    socket.push(Buffer.concat([text('e'), ping('q')]))
+    await turns(2)
+    t.strictSame(events, ['control 9 p', 'control 9 q'])
+    reader.rejectWaits(new Error('closed'))
+    await t.rejects(waiting, { message: 'closed' }, 'where there is room again, a message would leave a gap')
+  },
+)
 
 await t.test(
   'stop: nothing comes any more, the budget is given back, and the socket is read to its end',
@@ -322,7 +337,7 @@ await t.test(
     const got: Message[] = []
     const reader = new Reader(
       accepted,
-      { from: 'client', maxMessageSize: 100, maxQueuedMessages: 1, deflate: undefined },
+      { from: 'client', maxMessageSize: 100, maxQueuedMessages: 1, rateLimit: undefined, deflate: undefined },
       { deliver: (message) => got.push(message) > 0, control() {}, violation() {}, ended() {} },
     )
     client.write(encodeFrame({ opcode: Opcode.binary, payload: 'yours', maskKey }))
@@ -335,6 +350,142 @@ await t.test(
     server.close()
   },
 )
+
+await t.test('S3: while the output waits nothing is read, from the middle of a chunk on', async (t) => {
+  const { socket, reader, sink, events } = begin({ listening: true })
+  sink.onMessage = (message) => {
+    if (message === 'b') reader.waitForOutput()
+  }
+  socket.push(text('a', 'b', 'c', 'd'))
+  await turns()
+  t.strictSame(events, ['a', 'b'])
+  t.ok(reader.held)
+  t.ok(socket.isPaused())
+  reader.outputGone()
+  t.strictSame(events.slice(2), ['c', 'd'])
+  t.notOk(reader.held)
+  t.notOk(socket.isPaused())
+
+  reader.waitForOutput()
+  t.ok(socket.isPaused(), 'between two chunks too')
+  reader.beat()
+  t.notOk(socket.isPaused(), 'at each beat we read on')
+  await turns()
+  socket.push(text('e'))
+  await turns()
+  t.equal(events.at(-1), 'e')
+  t.ok(socket.isPaused(), 'as far as a chunk goes')
+  reader.beat()
+  reader.waitForOutput()
+  t.ok(socket.isPaused(), 'or to what makes more output')
+  reader.pause()
+  reader.waitForOutput()
+  reader.beat()
+  t.ok(socket.isPaused(), 'what the application paused stays so')
+})
+
+await t.test('K5, S3: once everything is thrown away, the output is not waited for', async (t) => {
+  const { socket, reader, events } = begin({ listening: true })
+  reader.waitForOutput()
+  socket.push(text('a'))
+  reader.discard()
+  await turns()
+  t.strictSame(events, ['a'])
+  reader.waitForOutput()
+  t.notOk(reader.held)
+  t.notOk(socket.isPaused())
+})
+
+/** What is read, with so many frames a second. */
+function rated(messages: number, onExcess: 'close' | 'pause') {
+  const timers = new FakeTimers()
+  const bytes = Number.MAX_SAFE_INTEGER
+  const rateLimit = new RateLimit({ messages, bytes, interval: 1000, onExcess }, timers)
+  return { ...begin({ listening: true, maxQueuedMessages: 64, rateLimit }), timers }
+}
+
+await t.test('rateLimit, close: the message that is one too many is not delivered', async (t) => {
+  const { reader, events } = rated(3, 'close')
+  reader.read(text('a', 'b', 'c', 'd', 'e'))
+  t.strictSame(events, ['a', 'b', 'c', 'rate-limit'])
+  reader.read(text('f'))
+  t.strictSame(events.slice(4), [], 'told of once')
+})
+
+await t.test('rateLimit: fragments, Pings and Pongs count, a Close is let in', async (t) => {
+  const pings = rated(2, 'close')
+  pings.reader.read(Buffer.concat([ping('1'), ping('2'), ping('3')]))
+  t.strictSame(pings.events, ['control 9 1', 'control 9 2', 'rate-limit'])
+
+  const fragments = rated(2, 'close')
+  const more = encodeFrame({ opcode: Opcode.continuation, payload: '', maskKey, fin: false })
+  fragments.reader.read(Buffer.concat([part('a'), more]))
+  t.strictSame(fragments.events, [])
+  fragments.reader.read(more)
+  t.strictSame(fragments.events, ['rate-limit'], 'that nothing is complete does not matter')
+
+  const closes = rated(2, 'close')
+  closes.sink.control = (opcode) => {
+    closes.events.push(`control ${opcode}`)
+    closes.reader.stop()
+  }
+  closes.reader.read(
+    Buffer.concat([text('a', 'b'), encodeFrame({ opcode: Opcode.close, payload: '', maskKey })]),
+  )
+  t.strictSame(closes.events, ['a', 'b', 'control 8'])
+})
+
+await t.test('rateLimit, pause: reading stops in the middle of a chunk, and goes on in time', async (t) => {
+  const { socket, reader, events, timers } = rated(2, 'pause')
+  socket.push(Buffer.concat([text('a', 'b', 'c'), ping('d'), text('e', 'f')]))
+  await turns()
+  t.strictSame(events, ['a', 'b', 'c'])
+  t.ok(reader.held)
+  t.ok(socket.isPaused())
+  reader.beat()
+  t.equal(events.length, 3)
+  timers.advance(1000)
+  reader.beat()
+  t.strictSame(events.slice(3), ['control 9 d', 'e'])
+  t.ok(reader.held)
+  timers.advance(1000)
+  reader.beat()
+  t.strictSame(events.slice(5), ['f'])
+  t.notOk(reader.held)
+  t.notOk(socket.isPaused())
+})
+
+await t.test('rateLimit, pause: bytes that are owed hold up what comes next', async (t) => {
+  const timers = new FakeTimers()
+  const messages = Number.MAX_SAFE_INTEGER
+  const rateLimit = new RateLimit({ messages, bytes: 100, interval: 1000, onExcess: 'pause' }, timers)
+  const { socket, reader, events } = begin({ listening: true, rateLimit })
+  const long = 'x'.repeat(300)
+  socket.push(part(long))
+  await turns()
+  t.ok(reader.held)
+  socket.push(encodeFrame({ opcode: Opcode.continuation, payload: 'y', maskKey }))
+  await turns(2)
+  t.strictSame(events, [])
+  for (let second = 1; second <= 3; second++) {
+    t.ok(reader.held, `${second}`)
+    timers.advance(1000)
+    reader.beat()
+  }
+  await turns(2)
+  t.strictSame(events, [`${long}y`])
+})
+
+await t.test('K5, rateLimit: once everything is thrown away, nothing is counted or held', async (t) => {
+  for (const onExcess of ['close', 'pause'] as const) {
+    const { socket, reader, events } = rated(1, onExcess)
+    reader.discard()
+    socket.push(text('a', 'b', 'c'))
+    await turns()
+    t.strictSame(events, ['a', 'b', 'c'], onExcess)
+    t.notOk(reader.held)
+  }
+})
 
 await t.test('D10: a larger maxMessageSize makes room in the process budget', async (t) => {
   begin({ maxMessageSize: 20 * mebibyte })

@@ -1,11 +1,18 @@
 import t from 'tap'
-import { Refusal, refuse } from '../../lib/refusal.ts'
+import { Refusal, refuse, refuseFor } from '../../lib/refusal.ts'
 
 await t.test('a refusal holds status, headers and body', async (t) => {
   const refusal = refuse(401, { headers: { 'WWW-Authenticate': 'Basic' }, body: 'who are you?' })
   t.type(refusal, Refusal)
   t.match(refusal, { status: 401, headers: { 'WWW-Authenticate': 'Basic' }, body: 'who are you?' })
   t.strictSame(refuse(403, { body: Uint8Array.of(1) }).body, Uint8Array.of(1))
+})
+
+await t.test('a refusal has a reason: verify, or one of ours', async (t) => {
+  t.equal(refuse(401).reason, 'verify')
+  const body = 'elsewhere\n'
+  t.match(refuseFor('path', 404, { body }), { reason: 'path', status: 404, headers: {}, body })
+  t.match(refuseFor('closing', 503), { reason: 'closing', body: 'Service Unavailable\n' })
 })
 
 await t.test('the body is the name of the status where none is given', async (t) => {

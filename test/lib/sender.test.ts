@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Buffer } from 'node:buffer'
+import { Socket } from 'node:net'
 import { encodeFrame } from '../../frames/encoder.ts'
 import { Opcode } from '../../frames/opcode.ts'
 import { Deflater } from '../../lib/deflate/deflater.ts'
@@ -39,14 +40,21 @@ function begin({
   socket.stalled = stalled
   socket.on('error', () => {})
   const drains: number[] = []
+  const excesses: number[] = []
   let word = 0x01020304
-  const sender: Sender = new Sender(socket, {
-    maskKeys: client ? new MaskKeys((bytes) => fillWords(bytes, () => word++)) : undefined,
-    compression: threshold === undefined ? undefined : { deflater: newDeflater(), threshold },
-    highWaterMark,
-    maxBufferedAmount,
-    onDrain: () => drains.push(sender.bufferedAmount),
-  })
+  const sender: Sender = new Sender(
+    socket,
+    {
+      maskKeys: client ? new MaskKeys((bytes) => fillWords(bytes, () => word++)) : undefined,
+      compression: threshold === undefined ? undefined : { deflater: newDeflater(), threshold },
+      highWaterMark,
+      maxBufferedAmount,
+    },
+    {
+      exceeded: () => void excesses.push(sender.bufferedAmount),
+      drained: () => void drains.push(sender.bufferedAmount),
+    },
+  )
   socket.on('drain', () => sender.flush())
   const wire = (): string[] => {
     const record = new FrameRecord()
@@ -54,7 +62,7 @@ function begin({
     const lines = record.frames.map((frame) => lineOf(frame, client ? 'client' : 'server'))
     return record.rest.length === 0 ? lines : [...lines, 'part']
   }
-  return { socket, sender, drains, wire }
+  return { socket, sender, drains, excesses, wire }
 }
 
 function fillWords(bytes: Uint8Array, next: () => number): void {
@@ -285,6 +293,25 @@ await t.test('S1: no drain while the output is at the mark or above', async (t) 
   t.strictSame(drains, [900])
 })
 
+await t.test(
+  'S3: who goes on without waiting is told of when the output has grown by the mark once more',
+  async (t) => {
+    const { socket, sender, drains, excesses } = begin({ highWaterMark: 1000, stalled: true })
+    t.equal(sender.message(Buffer.alloc(5000), true), false, 'one message may be as long as it is')
+    t.equal(sender.message(Buffer.alloc(900), true), false)
+    t.strictSame(excesses, [])
+    sender.message(Buffer.alloc(94), true)
+    t.strictSame(excesses, [6004], 'less than the mark is passed over')
+    sender.ping(Buffer.alloc(0))
+    t.equal(excesses.length, 2, 'and each further frame')
+    await turns()
+    socket.unstall()
+    await until(() => drains.length > 0)
+    t.equal(sender.message(Buffer.alloc(1000), true), false)
+    t.equal(excesses.length, 2, 'after a drain it begins anew')
+  },
+)
+
 await t.test('a mark of one byte works like any other', async (t) => {
   const { sender, drains } = begin({ highWaterMark: 1 })
   for (let n = 1; n <= 3; n++) {
@@ -312,21 +339,24 @@ await t.test('whatever fills the output makes it drain: pings, frames and fragme
   }
 })
 
-await t.test('bufferedAmount counts what is here and what the socket has', async (t) => {
-  const { socket, sender } = begin({ stalled: true, socketMark: 50 })
-  sender.message(Buffer.alloc(98), true)
-  sender.message(Buffer.alloc(5000), true)
-  t.equal(sender.bufferedAmount, 100 + 5004)
-  await turns()
-  t.equal(socket.writableLength, 100, 'full: the rest stays here')
-  t.equal(sender.bufferedAmount, 100 + 5004)
-  socket.accept()
-  await turns()
-  t.equal(sender.bufferedAmount, 5004)
-  socket.unstall()
-  await turns()
-  t.equal(sender.bufferedAmount, 0)
-})
+await t.test(
+  '6455-10.4-send-queue: bufferedAmount counts what is here and what the socket has',
+  async (t) => {
+    const { socket, sender } = begin({ stalled: true, socketMark: 50 })
+    sender.message(Buffer.alloc(98), true)
+    sender.message(Buffer.alloc(5000), true)
+    t.equal(sender.bufferedAmount, 100 + 5004)
+    await turns()
+    t.equal(socket.writableLength, 100, 'full: the rest stays here')
+    t.equal(sender.bufferedAmount, 100 + 5004)
+    socket.accept()
+    await turns()
+    t.equal(sender.bufferedAmount, 5004)
+    socket.unstall()
+    await turns()
+    t.equal(sender.bufferedAmount, 0)
+  },
+)
 
 await t.test(
   'D5: a large frame is given to the socket whole, though the socket is full behind its header',
@@ -718,6 +748,29 @@ await t.test('6455-5.5.1-no-data-after-close: what was dropped while it was comp
 })
 
 await t.test(
+  'X1: a Close goes behind what is compressed, in the place of a stream that waits; what waits behind that is gone',
+  async (t) => {
+    const { sender, wire } = begin({ threshold: 1000 })
+    sender.message(textOf(50_000), true)
+    sender.message('behind it', true)
+    let turn = false
+    const stream = sender.beginTurn('stream').then(() => {
+      turn = true
+      sender.endTurn()
+    })
+    sender.message('behind the stream', true)
+    sender.message(textOf(50_000), true)
+    sender.close(Buffer.from([0x03, 0xe8]), () => {})
+    t.equal(turn, false)
+    await stream
+    await until(() => sender.bufferedAmount === 0)
+    await turns(2)
+    t.match(wire(), [/^rsv 4 binary|^rsv 4 text/, 'text "behind it"', 'close 1000'])
+    t.equal(wire().length, 3)
+  },
+)
+
+await t.test(
   '7.1.7: drop gives the socket what one turn has held together, as far as it takes it',
   async (t) => {
     const { sender, wire } = begin()
@@ -791,3 +844,69 @@ await t.test(
     t.strictSame(second.wire().length, 2, 'and it goes on')
   },
 )
+
+/** A socket of the system in all but the system: it takes at once what is written, or holds it. */
+class TakingSocket extends Socket {
+  readonly written: Buffer[] = []
+  held: ((error?: Error | null) => void) | undefined
+  holds = false
+
+  override _write(chunk: Buffer, _encoding: string, callback: (error?: Error | null) => void): void {
+    this.written.push(chunk)
+    if (this.holds) this.held = callback
+    else callback()
+  }
+}
+
+await t.test('D11: what the kernel has taken at once makes room for what comes next', async (t) => {
+  const options = {
+    maskKeys: undefined,
+    compression: undefined,
+    highWaterMark: mebibyte,
+    maxBufferedAmount: mebibyte,
+  }
+  const sink = { exceeded() {}, drained() {} }
+  const socket = new TakingSocket()
+  const sender = new Sender(socket, options, sink)
+  const placeOf = async (message: string): Promise<number | undefined> => {
+    sender.message(message, true)
+    await turns()
+    const chunk = socket.written.at(-1)
+    t.ok(chunk?.equals(encoded(message, Opcode.text)), message)
+    return chunk?.byteOffset
+  }
+  // Whatever has been written to the block before, there is room in it now for what follows.
+  sender.message(Buffer.alloc(4000), true)
+  await turns()
+  const place = await placeOf('one')
+  t.equal(await placeOf('two'), place, 'the same place')
+  t.equal(socket.written.at(-1), socket.written.at(-2), 'and the same view of it')
+  t.equal(await placeOf('three'), place)
+
+  const neighbour = new TakingSocket()
+  const other = new Sender(neighbour, options, sink)
+  other.cork()
+  sender.message('before', true)
+  other.message('not written yet', true)
+  await turns()
+  await placeOf('behind it')
+  other.uncork()
+  t.strictSame(neighbour.written, [encoded('not written yet', Opcode.text)])
+
+  socket.holds = true
+  await placeOf('five')
+  sender.message('six', true)
+  other.message('others do not write where it lies', true)
+  await turns()
+  socket.held?.()
+  t.strictSame(socket.written.slice(-2), [encoded('five', Opcode.text), encoded('six', Opcode.text)])
+})
+
+await t.test('D4: a Duplex may keep the bytes that it says it has written', async (t) => {
+  const { sender, wire } = begin()
+  for (const message of ['one', 'two', 'red']) {
+    sender.message(message, true)
+    await turns()
+  }
+  t.strictSame(wire(), ['text "one"', 'text "two"', 'text "red"'])
+})

@@ -114,6 +114,7 @@ const provocations: readonly (readonly [keyof ConnectionEvents, (client: Connect
   ['message', (client) => client.send('x')],
   ['ping', (client) => client.ping()],
   ['pong', () => {}], // The server's own Ping, below.
+  ['drain', () => {}], // So is its message.
   ['state', (client) => client.close()],
   ['close', (client) => client.close()],
 ]
@@ -130,6 +131,7 @@ for (const [event, provoke] of provocations) {
         opened = connection
         connection.once<keyof ConnectionEvents>(event, () => fault())
         if (event === 'pong') void connection.ping()
+        if (event === 'drain') connection.send(Buffer.alloc(2 * 1024 * 1024))
       })
       const client = await connect(url)
       void provoke(client)

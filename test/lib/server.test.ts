@@ -55,30 +55,33 @@ async function stillServes(t: Test, url: string): Promise<void> {
   t.pass('the next client is served')
 }
 
-await t.test('6455-4.2.2-open-after-101: a good request is answered, and data flows at once', async (t) => {
-  const { server, port } = await serve(t)
-  server.on('connection', (connection, request, context) => {
-    t.equal(connection.state, 'open')
-    t.equal(connection.protocol, '')
-    t.equal(connection.remoteAddress, '127.0.0.1')
-    t.equal(connection.url, undefined)
-    t.equal(request.url, '/chat?x')
-    t.equal(context, undefined)
-    t.ok(server.connections.has(connection))
-    connection.send('welcome')
-  })
-  const peer = await rawClient(t, port)
-  peer.write(upgradeRequest({ target: '/chat?x' }))
-  const head = await peer.head()
-  t.strictSame(head.fields, [
-    ['Upgrade', 'websocket'],
-    ['Connection', 'Upgrade'],
-    ['Sec-WebSocket-Accept', sampleAccept],
-  ])
-  const welcome = serverText('welcome')
-  t.strictSame(await peer.bytes(welcome.length), welcome, '6455-4.2.2-no-body-on-101')
-  await connectionsGone(server, () => peer.socket.destroy())
-})
+await t.test(
+  '6455-4.2.2-open-after-101, 6455-5.1-data-any-time: a good request is answered, and data flows at once',
+  async (t) => {
+    const { server, port } = await serve(t)
+    server.on('connection', (connection, request, context) => {
+      t.equal(connection.state, 'open')
+      t.equal(connection.protocol, '')
+      t.equal(connection.remoteAddress, '127.0.0.1')
+      t.equal(connection.url, undefined)
+      t.equal(request.url, '/chat?x')
+      t.equal(context, undefined)
+      t.ok(server.connections.has(connection))
+      connection.send('welcome')
+    })
+    const peer = await rawClient(t, port)
+    peer.write(upgradeRequest({ target: '/chat?x' }))
+    const head = await peer.head()
+    t.strictSame(head.fields, [
+      ['Upgrade', 'websocket'],
+      ['Connection', 'Upgrade'],
+      ['Sec-WebSocket-Accept', sampleAccept],
+    ])
+    const welcome = serverText('welcome')
+    t.strictSame(await peer.bytes(welcome.length), welcome, '6455-4.2.2-no-body-on-101')
+    await connectionsGone(server, () => peer.socket.destroy())
+  },
+)
 
 /** Waits until the server has no connection after that. */
 async function connectionsGone<Context>(server: WebSocketServer<Context>, end: () => void): Promise<void> {
@@ -125,10 +128,17 @@ const badRequests: readonly (readonly [id: string, request: string | Uint8Array,
   ['9112-5.1-no-space-before-colon', upgradeRequest({ lines: ['X-A : b'] }), 400],
   ['9112-5.2-obs-fold', upgradeRequest({ lines: ['Sec-WebSocket-Extensions: a', ' b'] }), 400],
   ['9110-5.5-no-crlf-nul', upgradeRequest({ lines: ['X-A: a\0b'] }), 400],
+  ['6455-8.1-handshake-utf8', highBytes('Sec-WebSocket-Protocol: a, \xff'), 400],
+  ['6455-8.1-handshake-utf8', highBytes('Sec-WebSocket-Extensions: x; y="\xc3\xa9"'), 400],
   ['6585-5-header-too-large', upgradeRequest({ lines: [`X-A: ${'a'.repeat(100_000)}`] }), 431],
   ['H4: a long target', upgradeRequest({ target: `/${'a'.repeat(100_000)}` }), 431],
   ['H6: Expect', upgradeRequest({ lines: ['Expect: 100-continue'] }), 417],
 ]
+
+/** With that line, a byte for each of its characters. */
+function highBytes(line: string): Buffer {
+  return Buffer.from(upgradeRequest({ lines: [line] }), 'latin1')
+}
 
 function versionRequest(version: string): string {
   return upgradeRequest({
@@ -408,6 +418,40 @@ await t.test('H12: verify that hangs is a 503 after the handshake timeout', asyn
   t.match(await peer.answer(), { status: 503, body: 'the decision took too long\n' })
 })
 
+await t.test(
+  "H1, H12: on somebody else's HTTP server the handshake timeout begins with the upgrade",
+  async (t) => {
+    const timers = new FakeTimers()
+    const asked = deferred<undefined>()
+    const http = createServer((_request, response) => void response.end('served'))
+    const server = new WebSocketServer({
+      server: http,
+      timers,
+      verify() {
+        asked.resolve(undefined)
+        return new Promise(() => {})
+      },
+    })
+    http.listen(0, '127.0.0.1')
+    await once(http, 'listening')
+    t.teardown(async () => {
+      await server.close()
+      http.closeAllConnections()
+      http.close()
+    })
+    const half = await rawClient(t, portOf(http))
+    half.write('GET / HTTP/1.1\r\n')
+    const slow = await rawClient(t, portOf(http))
+    slow.write(upgradeRequest())
+    await asked.promise
+    timers.advance(10_000)
+    t.match(await slow.answer(), { status: 503 })
+    // What is no upgrade yet is not ours.
+    half.write('Host: h\r\nConnection: close\r\n\r\n')
+    t.match(await half.answer(), { status: 200 })
+  },
+)
+
 await t.test('a client that does not close after its refusal is cut after the linger time', async (t) => {
   const timers = new FakeTimers()
   let socket: Socket | undefined
@@ -439,7 +483,7 @@ await t.test(
       const peer = await rawClient(t, port)
       if (half !== '') peer.write(half)
       const answer = await peer.rest()
-      t.match(answer.toString(), /^HTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n\r\n$/, half)
+      t.match(answer.toString(), /^HTTP\/1\.1 408 Request Timeout\r\n[^]*\r\nConnection: close\r\n\r\n/, half)
     }
   },
 )
@@ -460,7 +504,7 @@ await t.test('maxConnections: one more is a 503, until one has gone', async (t) 
 await t.test('maxConnections counts those that verify has not decided about', async (t) => {
   const asked = deferred<undefined>()
   const admit = deferred<undefined>()
-  const { url } = await serve(t, {
+  const { port, url } = await serve(t, {
     maxConnections: 1,
     verify() {
       asked.resolve(undefined)
@@ -469,7 +513,7 @@ await t.test('maxConnections counts those that verify has not decided about', as
   })
   const first = connect(url)
   await asked.promise
-  t.match(await failureOf(connect(url)), { status: 503 })
+  t.match(await exchange(t, port, upgradeRequest()), { status: 503 })
   admit.resolve(undefined)
   await (await first).close()
 })

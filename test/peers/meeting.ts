@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect, type Connection, type ConnectionOptions, WebSocketServer } from '../../lib/index.ts'
 import { listen } from './listening.ts'
 import type { Certificate, Implementation, Meeting, PeerClient, PeerServer, Transport } from './peer.ts'
+import { layWire } from './wire.ts'
 
 export interface MeetOptions {
   readonly transport: Transport
@@ -10,6 +11,10 @@ export interface MeetOptions {
   /** Subprotocols that the client offers, and those that the server knows. */
   readonly offered?: string[]
   readonly known?: string[]
+  /** They speak permessage-deflate. */
+  readonly deflate?: boolean
+  /** There is a wire between the two, over TCP. */
+  readonly wired?: boolean
   /** Options of our side. */
   readonly our?: ConnectionOptions
   /** Called with what gives up the meeting's servers. */
@@ -18,26 +23,44 @@ export interface MeetOptions {
 
 /** Who meets whom: the other implementation, and how to bring the two together. */
 export interface Pairing extends Implementation {
+  readonly ourRole: 'server' | 'client'
   meet(options: MeetOptions): Promise<Meeting>
 }
 
 export function ourServerAnd(client: PeerClient): Pairing {
   return {
     ...client,
-    name: `our server and ${client.name}`,
-    async meet({ transport, certificate, offered = [], known = [], our = {}, teardown }) {
+    ourRole: 'server',
+    async meet({
+      transport,
+      certificate,
+      offered = [],
+      known = [],
+      deflate = false,
+      wired = false,
+      our = {},
+      teardown,
+    }) {
       const { http, url, close } = await listen(transport, certificate)
-      const server = new WebSocketServer({ server: http, protocols: known, ...our })
+      const origins = client.origin === undefined ? {} : { origins: [client.origin] }
+      const server = new WebSocketServer({ server: http, protocols: known, ...origins, ...our })
       teardown(async () => {
         for (const connection of server.connections) connection.terminate()
         await server.close()
         await close()
       })
+      const laid = wired ? await layWire(url) : undefined
+      if (laid !== undefined) teardown(laid.close)
+
       const accepted = once(server, 'connection')
-      const theirs = await client.open(url, { protocols: offered, ca: certificate.cert })
+      const theirs = await client.open(laid?.url ?? url, {
+        protocols: offered,
+        deflate,
+        ca: certificate.cert,
+      })
       const [ours]: Connection[] = await accepted
       if (ours === undefined) throw new Error('no connection')
-      return { ours, theirs }
+      return { ours, theirs, wire: await laid?.wire }
     },
   }
 }
@@ -45,15 +68,32 @@ export function ourServerAnd(client: PeerClient): Pairing {
 export function ourClientAnd(server: PeerServer): Pairing {
   return {
     ...server,
-    name: `our client and ${server.name}`,
-    async meet({ transport, certificate, offered = [], known = [], our = {}, teardown }) {
-      const { url, peer, close } = await server.listen(transport, { protocols: known, certificate })
-      const ours = await connect(url, { protocols: offered, tls: { ca: certificate.cert }, ...our })
-      teardown(async () => {
-        ours.terminate()
-        await close()
+    ourRole: 'client',
+    async meet({
+      transport,
+      certificate,
+      offered = [],
+      known = [],
+      deflate = false,
+      wired = false,
+      our = {},
+      teardown,
+    }) {
+      const { url, peer, close } = await server.listen(transport, { protocols: known, deflate, certificate })
+      teardown(close)
+      const laid = wired ? await layWire(url) : undefined
+      if (laid !== undefined) teardown(laid.close)
+
+      const ours = await connect(laid?.url ?? url, {
+        protocols: offered,
+        tls: { ca: certificate.cert },
+        ...our,
       })
-      return { ours, theirs: await peer }
+      teardown(() => {
+        ours.terminate()
+        return ours.closed
+      })
+      return { ours, theirs: await peer, wire: await laid?.wire }
     },
   }
 }

@@ -11,7 +11,8 @@ await suite(
   t,
   ourServerAnd({
     ...undici,
-    name: `the WebSocket of Node ${process.versions.node}`,
+    name: 'Node',
+    version: process.versions.node,
     abilities: [],
     open: (url, { protocols }) => whatwgPeer(new WebSocket(url, protocols)),
   }),

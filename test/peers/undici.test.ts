@@ -4,13 +4,15 @@ import t from 'tap'
 import { Agent, ping, WebSocket } from 'undici'
 import { makeCertificate } from './listening.ts'
 import { ourServerAnd } from './meeting.ts'
+import { versionOf } from './packages.ts'
 import type { PeerClient } from './peer.ts'
 import { suite } from './suite.ts'
 import { undici, whatwgPeer } from './whatwg-peer.ts'
 
 const undiciClient: PeerClient = {
   ...undici,
-  name: 'the WebSocket of undici',
+  name: 'undici',
+  version: versionOf('undici'),
   abilities: ['ping'],
   async open(url, { protocols, ca }) {
     const dispatcher = new Agent({ connect: { ca } })

@@ -1,7 +1,7 @@
 /** A client that has the `WebSocket` of WHATWG. */
 import { Buffer } from 'node:buffer'
 import { on, once } from 'node:events'
-import type { Abilities, Peer, PeerRecord } from './peer.ts'
+import type { Abilities, CloseBody, Peer, PeerRecord } from './peer.ts'
 
 /** As much of that interface as is needed here. */
 export interface WhatwgSocket {
@@ -16,8 +16,10 @@ export interface WhatwgSocket {
 /** What undici, which is also in Node, makes of it: its answer to a Close has our code and no reason. */
 export const undici = {
   transports: ['TCP', 'TLS'],
+  deflate: 'inflates only',
   closesWithAnyCode: false,
-  repeatsReason: false,
+  answer: ({ code }: CloseBody) => ({ code, reason: '' }),
+  notes: ['answers with our code and no reason', 'never compresses, only decompresses'],
 } as const
 
 /** Resolves when the socket is open. */

@@ -2,21 +2,25 @@
 import { Buffer } from 'node:buffer'
 import { on, once } from 'node:events'
 import { type RawData, WebSocket, WebSocketServer } from 'ws'
-import type { Peer, PeerClient, PeerRecord, PeerServer } from './peer.ts'
+import type { CloseBody, Peer, PeerClient, PeerRecord, PeerServer } from './peer.ts'
 import { listen } from './listening.ts'
+import { versionOf } from './packages.ts'
 
 const ws = {
+  name: 'ws',
+  version: versionOf('ws'),
   transports: ['TCP', 'TLS', 'a Unix socket'],
   abilities: ['ping', 'fragment', 'terminate', 'pause', 'resume'],
   closesWithAnyCode: true,
-  repeatsReason: true,
+  deflate: 'both ways',
+  answer: (close: CloseBody) => close,
 } as const
 
 export const wsClient: PeerClient = {
   ...ws,
-  name: 'the client of ws',
-  async open(url, { protocols, ca }) {
-    const socket = new WebSocket(url, protocols, { ca })
+  async open(url, { protocols, ca, deflate }) {
+    const perMessageDeflate = deflate && { threshold: 0 }
+    const socket = new WebSocket(url, protocols, { ca, perMessageDeflate })
     const peer = wsPeer(socket)
     await once(socket, 'open')
     return peer
@@ -25,11 +29,11 @@ export const wsClient: PeerClient = {
 
 export const wsServer: PeerServer = {
   ...ws,
-  name: 'the server of ws',
-  async listen(transport, { protocols, certificate }) {
+  async listen(transport, { protocols, certificate, deflate }) {
     const listening = await listen(transport, certificate)
     const server = new WebSocketServer({
       server: listening.http,
+      perMessageDeflate: deflate && { threshold: 0 },
       handleProtocols: (offered) => protocols.find((each) => offered.has(each)) ?? false,
     })
     const peer = new Promise<Peer>((resolve) => {

@@ -9,6 +9,8 @@ const documents = [
   'examples/README.md',
   'bench/README.md',
   'test/fuzz/README.md',
+  'test/nodes/README.md',
+  'test/requirements/README.md',
 ]
 
 for (const document of documents) {

@@ -63,7 +63,8 @@ const clogging = { maxBufferedAmount: 2 ** 32, keepalive: false } as const
 
 const handshakes: Scenario[] = [
   {
-    title: '6455-7.1.2-start-sends-close, 6455-7.1.1-server-first: we close, the peer answers',
+    title:
+      '6455-7.1.2-start-sends-close, 6455-7.1.2-close-after-both, 6455-7.1.1-server-first, 6455-7.3-normal-via-handshake, 6455-7.4.1-1000-normal: we close, the peer answers',
     async play(it) {
       await closeBoth(it)
       await it.endTcp()
@@ -74,7 +75,8 @@ const handshakes: Scenario[] = [
     end: 'fin',
   },
   {
-    title: '6455-5.5.1-close-echo-code: the peer closes, we repeat its code and reason',
+    title:
+      '6455-5.5.1-close-answered, 6455-5.5.1-close-answered-soon, 6455-5.5.1-close-echo-code, 6455-5.5.1-server-closes-tcp, 6455-5.5.1-client-waits-for-tcp: the peer closes, we repeat its code and reason',
     async play(it) {
       it.peer.close(3001, 'ça va')
       await it.peer.untilClose()
@@ -111,7 +113,8 @@ const handshakes: Scenario[] = [
     end: 'fin',
   },
   {
-    title: '6455-1.4-simultaneous-close, 6455-7.1.5-first-close-wins, K4: both close at once',
+    title:
+      '6455-1.4-simultaneous-close, 6455-7.1.5-first-close-wins, 6455-7.1.6-reason-first-close, K4: both close at once',
     async play(it) {
       it.peer.close(4001, 'theirs')
       void it.connection.close(4000, 'ours')
@@ -124,7 +127,8 @@ const handshakes: Scenario[] = [
     end: 'fin',
   },
   {
-    title: '6455-5.5.1-no-data-after-close, 6455-1.4-no-data-after-close-sent: what we send after our Close',
+    title:
+      '6455-5.5.1-no-data-after-close, 6455-1.4-no-data-after-close-sent, 6455-6.1-open-state-required: what we send after our Close',
     async play(it) {
       const { connection } = it
       connection.send('one')
@@ -349,7 +353,8 @@ const silences: Scenario[] = [
     states: remote,
   },
   {
-    title: '6455-5.5.1-client-timeout, K3: both closed, and the peer never ends TCP',
+    title:
+      '6455-5.5.1-client-timeout, 6455-7.1.4-closed-on-tcp-end, K3: both closed, and the peer never ends TCP',
     async play(it) {
       await closeBoth(it)
       await it.peer.untilClose()
@@ -540,9 +545,10 @@ function ofFault([id, code, reason, make]: (typeof faults)[number]): Scenario[] 
     if (it.role === 'client' && reason === 'reserved-opcode') frames[1] = 0
     return frames
   }
+  const trigger = code > 1007 ? 'limit' : 'protocol-error'
   const shared = {
     options: { maxMessageSize: 100 },
-    story: failed('protocol-error', code, reason),
+    story: failed(trigger, code, reason),
     states: failing,
     wire: [`close ${code} "${reason}"`],
     end: 'fin',
@@ -550,7 +556,7 @@ function ofFault([id, code, reason, make]: (typeof faults)[number]): Scenario[] 
   return [
     {
       ...shared,
-      title: `${id}, 6455-7.1.7-no-data-after-fail: ${reason}, and all that follows is thrown away`,
+      title: `${id}, 6455-7.1.7-fail-closes, 6455-7.1.7-fail-sends-close, 6455-7.1.5-own-failure-1006, 6455-7.1.7-no-data-after-fail: ${reason}, and all that follows is thrown away`,
       async play(it) {
         it.listen()
         const { peer } = it
@@ -566,7 +572,7 @@ function ofFault([id, code, reason, make]: (typeof faults)[number]): Scenario[] 
     },
     {
       ...shared,
-      title: `${id}, 6455-7.1.7-fail-no-wait: ${reason}, and the peer neither answers nor ends TCP`,
+      title: `${id}, 6455-7.1.7-fail-no-wait, 6455-7.1.7-fail-reported, 6455-10.7-close-code-on-bad-data, 6455-10.7-may-drop: ${reason}, and the peer neither answers nor ends TCP`,
       async play(it) {
         it.peer.write(bytes(it))
         await it.peer.untilClose()
@@ -582,7 +588,7 @@ function ofFault([id, code, reason, make]: (typeof faults)[number]): Scenario[] 
         await it.untilState('failing')
         await it.endTcp()
       },
-      story: unclean('protocol-error', 'local', bye, reason),
+      story: unclean(trigger, 'local', bye, reason),
       states: sentThenFailing,
       wire: ['close 1000 "bye"'],
     },
@@ -593,7 +599,7 @@ const violations: Scenario[] = [
   ...faults.flatMap(ofFault),
   {
     title:
-      'I13: the peer breaks the protocol and sends megabytes behind it: our Close is not lost to a reset',
+      '6455-7.1.1-clean-tcp-close, I13: the peer breaks the protocol and sends megabytes behind it: our Close is not lost to a reset',
     async play(it) {
       it.peer.hex(it.role === 'server' ? '83 80' : '83 00')
       const more = Buffer.alloc(1024 * 1024)
@@ -625,7 +631,7 @@ const violations: Scenario[] = [
   },
   {
     title:
-      'S1: the peer reads too slowly, and the cap is reached: 1008, and no more patience than the linger time',
+      '6455-7.1.7-fail-may-skip-close, S1: the peer reads too slowly, and the cap is reached: 1008, and no more patience than the linger time',
     options: { maxBufferedAmount: 8 * 1024 * 1024, keepalive: false },
     async play(it) {
       it.peer.stopReading()

@@ -63,7 +63,7 @@ async function betweenTwo(t: Test, transport: Transport): Promise<void> {
     }
 
     await t.test(
-      `6455-6.1-opcode-by-type, 6455-6.2-empty-message: a ${role} gets back what it sends`,
+      `6455-6.1-opcode-by-type, 6455-6.2-type-noted, 6455-6.2-empty-message, 6455-6.2-server-unmasks: a ${role} gets back what it sends`,
       async (t) => {
         const { ours, theirs, timers } = await both(t)
         const echoing = echo(theirs)
@@ -166,41 +166,47 @@ async function betweenTwo(t: Test, transport: Transport): Promise<void> {
       },
     )
 
-    await t.test(`6455-5.5.2-ping-pong, 6455-5.5.3-pong-same-data: a ${role} pings`, async (t) => {
-      const { ours, theirs, timers } = await both(t)
-      const pings: string[] = []
-      const pongs: string[] = []
-      theirs.on('ping', (payload) => pings.push(payload.toString('hex')))
-      ours.on('pong', (payload) => pongs.push(payload.toString('hex')))
-      const full = pattern(125)
-      const trips = [ours.ping(''), ours.ping(Buffer.from([0xff, 0x80])), ours.ping(full)]
-      t.throws(() => ours.ping(pattern(126)), RangeError, '6455-5.5-send-control-limit')
-      t.strictSame(await Promise.all(trips), [0, 0, 0], 'the clock stood still')
-      t.strictSame(pings, ['', 'ff80', full.toString('hex')])
-      t.strictSame(pongs, pings)
-      await goodbye(t, ours, theirs, timers)
-    })
+    await t.test(
+      `6455-5.5.2-ping-pong, 6455-5.5.2-ping-any-time, 6455-5.5.3-pong-same-data: a ${role} pings`,
+      async (t) => {
+        const { ours, theirs, timers } = await both(t)
+        const pings: string[] = []
+        const pongs: string[] = []
+        theirs.on('ping', (payload) => pings.push(payload.toString('hex')))
+        ours.on('pong', (payload) => pongs.push(payload.toString('hex')))
+        const full = pattern(125)
+        const trips = [ours.ping(''), ours.ping(Buffer.from([0xff, 0x80])), ours.ping(full)]
+        t.throws(() => ours.ping(pattern(126)), RangeError, '6455-5.5-send-control-limit')
+        t.strictSame(await Promise.all(trips), [0, 0, 0], 'the clock stood still')
+        t.strictSame(pings, ['', 'ff80', full.toString('hex')])
+        t.strictSame(pongs, pings)
+        await goodbye(t, ours, theirs, timers)
+      },
+    )
 
-    await t.test(`6455-5.4-send-fragments: a ${role} streams 6 MiB against backpressure`, async (t) => {
-      const { ours, theirs, timers } = await both(t, { highWaterMark: 100_000 })
-      const part = pattern(65_536)
-      let most = 0
-      const streamed = ours.sendFragments(
-        (async function* () {
-          for (let sent = 0; sent < 96; sent++) {
-            most = Math.max(most, ours.bufferedAmount)
-            yield part
-          }
-        })(),
-      )
-      const answered = ours.ping('between')
-      const [message] = await take(theirs, 1)
-      const whole = Buffer.concat(Array.from({ length: 96 }, () => part))
-      t.ok(Buffer.isBuffer(message) && message.equals(whole))
-      t.ok(most < 300_000, 'the parts were taken as the network took them')
-      await Promise.all([streamed, answered])
-      await goodbye(t, ours, theirs, timers)
-    })
+    await t.test(
+      `6455-5.4-send-fragments, 6455-6.1-may-fragment: a ${role} streams 6 MiB against backpressure`,
+      async (t) => {
+        const { ours, theirs, timers } = await both(t, { highWaterMark: 100_000 })
+        const part = pattern(65_536)
+        let most = 0
+        const streamed = ours.sendFragments(
+          (async function* () {
+            for (let sent = 0; sent < 96; sent++) {
+              most = Math.max(most, ours.bufferedAmount)
+              yield part
+            }
+          })(),
+        )
+        const answered = ours.ping('between')
+        const [message] = await take(theirs, 1)
+        const whole = Buffer.concat(Array.from({ length: 96 }, () => part))
+        t.ok(Buffer.isBuffer(message) && message.equals(whole))
+        t.ok(most < 300_000, 'the parts were taken as the network took them')
+        await Promise.all([streamed, answered])
+        await goodbye(t, ours, theirs, timers)
+      },
+    )
 
     await t.test(`6455-7.1.7-client-not-close-otherwise: ten idle minutes with a ${role}`, async (t) => {
       const keepalive = { interval: 20_000, timeout: 10_000 }
@@ -250,18 +256,18 @@ async function againstBytes(t: Test, transport: Transport): Promise<void> {
     })
 
     await t.test(
-      `6455-5.4-control-interleaved: a ${role} gets a fragmented message with a Ping inside`,
+      `6455-5.4-control-interleaved, 6455-6.2-control-handled, 6455-5.5.2-pong-soon: a ${role} gets a fragmented message with a Ping inside`,
       async (t) => {
         const { connection, peer, events, hear } = await open(t)
         hear()
         peer.text('frag', false)
         peer.ping('inside')
+        await peer.until(() => peer.wire.length === 1)
+        t.strictSame(peer.wire, [`pong ${Buffer.from('inside').toString('hex')}`], 'before the message ends')
         peer.frame(Opcode.continuation, '', false)
         peer.frame(Opcode.continuation, 'mented')
         await new Promise((resolve) => connection.once('message', resolve))
         t.strictSame(events, ['ping inside', 'fragmented'])
-        await peer.until(() => peer.wire.length === 1)
-        t.strictSame(peer.wire, [`pong ${Buffer.from('inside').toString('hex')}`])
       },
     )
 
@@ -277,7 +283,7 @@ async function againstBytes(t: Test, transport: Transport): Promise<void> {
     })
 
     await t.test(
-      `6455-5.4-no-interleave-sent, 6455-5.4-control-may-be-injected: what a ${role} streams`,
+      `6455-5.4-no-interleave-sent, 6455-5.4-control-may-be-injected, 6455-5.5.2-pong-between-own-fragments: what a ${role} streams`,
       async (t) => {
         const { connection, peer } = await open(t)
         let goOn = (): void => {}
@@ -316,6 +322,30 @@ async function againstBytes(t: Test, transport: Transport): Promise<void> {
           'more ""',
           `binary ${pattern(8).toString('hex', 2, 5)}`,
         ])
+      },
+    )
+
+    await t.test(
+      `6455-5.1-client-masks-over-tls, 6455-5.1-server-never-masks: every kind of frame of a ${role}`,
+      async (t) => {
+        const { connection, peer } = await open(t)
+        connection.send('text')
+        connection.send(pattern(3))
+        connection.send('')
+        await connection.sendFragments(['a', 'b'])
+        const answered = connection.ping('p')
+        peer.frame(Opcode.pong, 'p')
+        await answered
+        peer.ping('q')
+        await peer.until(() => peer.wire.length === 8)
+        void connection.close(1000, 'bye')
+        await peer.untilClose()
+        t.strictSame(
+          peer.frames.map(({ first, masked }) => [first.toString(16), masked]),
+          // 6455-5.5.2-ping-opcode, 6455-5.5.3-pong-opcode, 6455-5.5.1-close-opcode, 6455-5.2-rsv-zero-sent,
+          // 6455-6.1-client-mask, 6455-5.5.1-client-close-masked
+          ['81', '82', '81', '1', '0', '80', '89', '8a', '88'].map((first) => [first, role === 'client']),
+        )
       },
     )
 

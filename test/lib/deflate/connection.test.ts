@@ -67,7 +67,7 @@ async function end({ connection, peer }: Ends): Promise<void> {
 
 for (const role of ['client', 'server'] as const) {
   await t.test(
-    `7692-6-rsv1-set, 7692-6-opcode-kept, 7692-6.1-extension-before-mask: what a ${role} sends`,
+    `7692-6-rsv1-set, 7692-9-rsv1-registered, 7692-6-opcode-kept, 7692-6.1-extension-before-mask: what a ${role} sends`,
     async (t) => {
       const ends = open(role)
       const { connection, peer } = ends
@@ -87,33 +87,64 @@ for (const role of ['client', 'server'] as const) {
     },
   )
 
-  await t.test(`7692-7.2.1-shared-window-order: a ${role} sends long and short ones at once`, async (t) => {
-    const ends = open(role)
-    const { connection, peer } = ends
-    connection.send(jsonOf(1))
-    connection.send(long)
-    connection.send(other)
-    connection.send('short')
-    connection.send(Buffer.from(textOf(5000)))
-    connection.send(long)
-    connection.send(noise(100_000), { compress: false })
-    connection.send('x'.repeat(100))
-    t.ok(connection.bufferedAmount > 500_000, 'what is being compressed counts')
-    await peer.until(() => peer.frames.length === 8)
-    t.strictSame(story(ends), [
-      `${jsonOf(1).length} bytes`,
-      '200000 bytes',
-      '100000 bytes',
-      'short',
-      '5000 bytes',
-      '200000 bytes',
-      '100000 bytes',
-      '100 bytes',
-    ])
-    t.equal(connection.bufferedAmount, 0)
-    await end(ends)
-  })
+  await t.test(
+    `7692-7.2.1-shared-window-order, 7692-7.2.1-uncompressed-not-in-window: a ${role} sends long and short ones at once`,
+    async (t) => {
+      const ends = open(role)
+      const { connection, peer } = ends
+      connection.send(jsonOf(1))
+      connection.send(long)
+      connection.send(other)
+      connection.send('short')
+      connection.send(Buffer.from(textOf(5000)))
+      connection.send(long)
+      connection.send(noise(100_000), { compress: false })
+      connection.send('x'.repeat(100))
+      t.ok(connection.bufferedAmount > 500_000, 'what is being compressed counts')
+      await peer.until(() => peer.frames.length === 8)
+      t.strictSame(story(ends), [
+        `${jsonOf(1).length} bytes`,
+        '200000 bytes',
+        '100000 bytes',
+        'short',
+        '5000 bytes',
+        '200000 bytes',
+        '100000 bytes',
+        '100 bytes',
+      ])
+      t.equal(connection.bufferedAmount, 0)
+      await end(ends)
+    },
+  )
 }
+
+await t.test('7692-7.1.1-parameters-per-direction: takeover is given up by one side alone', async (t) => {
+  for (const role of ['client', 'server'] as const) {
+    for (const giver of ['client', 'server'] as const) {
+      const ends = open(role, {}, { [`${giver}NoContextTakeover`]: true })
+      const { connection, peer } = ends
+      connection.send(textOf(400))
+      connection.send(textOf(400))
+      await peer.until(() => peer.frames.length === 2)
+      const [first, second] = peer.frames.map(({ payload }) => payload.toString('hex'))
+      t.equal(first === second, role === giver, `a ${role}, given up by the ${giver}`)
+
+      for (const payload of [compress(textOf(400)), compress(textOf(400), Buffer.from(textOf(400)))]) {
+        const frame = peer.encode(Opcode.text, payload)
+        frame[0] = 0xc1
+        peer.write(frame)
+      }
+      t.equal(await connection.receive(), textOf(400))
+      if (role === giver) {
+        t.equal(await connection.receive(), textOf(400), 'the peer still takes over')
+      } else {
+        await peer.untilClose()
+        t.equal(peer.wire.at(-1), 'close 1007 "bad-deflate"', 'the peer takes over what it gave up')
+      }
+      await end(ends)
+    }
+  }
+})
 
 await t.test(
   '7692-6-control-never-compressed: a Ping and a Pong go ahead of what is being compressed',
@@ -134,7 +165,7 @@ await t.test(
 )
 
 await t.test(
-  '6455-5.4-no-interleaving: a stream behind a compression, and a compression behind a stream',
+  '6455-5.4-no-interleave-sent: a stream behind a compression, and a compression behind a stream',
   async (t) => {
     const ends = open('server')
     const { connection, peer } = ends
@@ -150,7 +181,7 @@ await t.test(
   },
 )
 
-await t.test('6455-5.5.1-nothing-after-close: Close goes behind what is being compressed', async (t) => {
+await t.test('6455-5.5.1-no-data-after-close: Close goes behind what is being compressed', async (t) => {
   const ends = open('server')
   const { connection, peer } = ends
   connection.send(long)
@@ -162,7 +193,11 @@ await t.test('6455-5.5.1-nothing-after-close: Close goes behind what is being co
   t.equal(connection.send('too late'), false)
   await left
   await peer.untilClose()
-  t.strictSame(story(ends), ['200000 bytes', 'behind it', '100000 bytes', 'control 8'])
+  t.strictSame(
+    story(ends),
+    ['200000 bytes', 'behind it', 'control 8'],
+    'X1: the stream is cut, and leaves no gap',
+  )
   peer.close(1000)
   await peer.untilEnd()
   peer.fin()
@@ -170,7 +205,7 @@ await t.test('6455-5.5.1-nothing-after-close: Close goes behind what is being co
   await cut
 })
 
-await t.test('6455-5.5.1: the answer to a Close goes behind it too', async (t) => {
+await t.test('6455-5.5.1-close-answer-after-message: the answer to a Close goes behind it too', async (t) => {
   const ends = open('server')
   const { connection, peer } = ends
   connection.send(long)
@@ -227,7 +262,7 @@ await t.test(
 )
 
 await t.test(
-  '7692-6.2: a Ping is not delayed behind a long inflate, and what it answers leaves before',
+  '6455-5.5.2-pong-soon: a Ping is not delayed behind a long inflate, and what it answers leaves before',
   async (t) => {
     const ends = open('server')
     const { connection, peer } = ends
@@ -357,7 +392,7 @@ await t.test(
 )
 
 await t.test(
-  '7692-5.1-declined-no-compression, 7692-5.1-server-may-decline: on one side alone it is off',
+  '7692-5.1-declined-no-compression, 6455-9.1-offer-only, 7692-5.1-server-may-decline: on one side alone it is off',
   async (t) => {
     const { server, url } = await serve(t)
     const client = await connect(url, { compression: true })

@@ -44,7 +44,7 @@ await t.test(
 
 for (const windowBits of windows) {
   await t.test(
-    `7692-7.1.2.1-server-obeys, 7692-7.1.2.2-client-obeys: distances within 2^${windowBits}, with takeover and without`,
+    `7692-7.1.2.1-server-obeys, 7692-7.1.2.2-client-obeys, 7692-7.2.1-window-max: distances within 2^${windowBits}, with takeover and without`,
     async (t) => {
       for (const takeover of [true, false]) {
         for (const level of [1, 6, 9]) {
@@ -115,6 +115,26 @@ await t.test(
     const strict = new StrictInflater(15, true)
     const message = Buffer.concat([incompressible, Buffer.from(textOf(3000))])
     t.strictSame(strict.inflate(one.deflate(message) ?? nothing), message)
+  },
+)
+
+await t.test(
+  'a short message looks back less far than a long one: it would cost more than it gains',
+  async (t) => {
+    for (const [size, reach] of [
+      [100, 512],
+      [200, 800],
+      [1000, 2048],
+    ] as const) {
+      const twice = noise(size)
+      const within = deflater()
+      within.adopt(Buffer.concat([twice, noise(reach - size, 'between')]))
+      const outside = deflater()
+      outside.adopt(Buffer.concat([twice, noise(reach, 'between')]))
+      const found = within.deflate(twice)
+      t.ok(found !== undefined && found.length < 20, `${size} bytes within ${reach}: ${found?.length}`)
+      t.equal(outside.deflate(twice), undefined, `${size} bytes beyond ${reach}`)
+    }
   },
 )
 

@@ -1,0 +1,28 @@
+/** One row of the attack matrix: what a hostile peer or a failing network does, and what must come of it. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import type { Ledger } from './ledger.ts'
+
+export interface Row {
+  /** A letter and a number, such as F5. */
+  readonly id: string
+  readonly attack: string
+  /** Quick, and judged by sizes and counts that no load on the machine changes: run by `npm test` too. */
+  readonly cheap?: true
+  readonly run: (ledger: Ledger) => Promise<void>
+}
+
+/** Tests that stand for the row: those of that file with a title like this are run, and must pass. */
+export async function prove(ledger: Ledger, file: string, titles: RegExp): Promise<void> {
+  const program = fileURLToPath(new URL(`../${file}.test.js`, import.meta.url))
+  const child = spawn(process.execPath, [program], {
+    env: { ...process.env, TAP_GREP: String(titles) },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  const [output, [status]] = await Promise.all([text(child.stdout), once(child, 'close')])
+  const passed = Number(/^# \{[^}]*\bpass: (\d+)/m.exec(output)?.[1] ?? 0)
+  if (status !== 0) console.error(output)
+  ledger.must(`${passed} assertions of test/${file}.test.ts, ${titles}`, status === 0 && passed > 0)
+}

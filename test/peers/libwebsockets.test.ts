@@ -1,0 +1,40 @@
+/** libwebsockets, of Debian. */
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { meetForeign } from './foreign.ts'
+import { sourceOf } from './packages.ts'
+import type { Command, Kind } from './process-peer.ts'
+
+const kind: Kind = {
+  transports: ['TCP', 'TLS'],
+  abilities: ['ping', 'fragment', 'terminate'],
+  deflate: 'both ways',
+  closesWithAnyCode: true,
+  answer: (close) => close,
+  differences: [
+    { tests: /they close with an empty Close/, why: 'cannot send a Close without a code' },
+    { tests: /we close with 1014/, why: 'answers 1014, registered with IANA after RFC 6455, with 1002' },
+    {
+      tests: /simultaneous-close|closeReply: manual/,
+      why: 'does not tell its application of the answer to its Close',
+    },
+    {
+      tests: /^7692-7.2.3.6/,
+      why: 'fails an assertion when it compresses a second empty message, and loops on a compressed message of one byte and on an empty fragment in one',
+    },
+  ],
+}
+
+function build(folder: string): Command | string {
+  if (!existsSync('/usr/include/libwebsockets.h')) return 'apt-get install gcc libc6-dev libwebsockets-dev'
+  const program = join(folder, 'libwebsockets')
+  const args = ['-Wall', '-Wextra', '-O1', '-o', program, sourceOf('libwebsockets.c'), '-lwebsockets']
+  const { status, error, stderr } = spawnSync('gcc', args, { encoding: 'utf8' })
+  if (error !== undefined) return 'apt-get install gcc libc6-dev'
+  if (status !== 0) throw new Error(stderr)
+  return { program, args: [] }
+}
+
+await meetForeign(t, { title: 'libwebsockets', command: build, client: kind, server: kind })
