@@ -7,7 +7,7 @@ import assert from 'node:assert'
 const write = (line) => process.stdout.write(`${line}\n`)
 
 function fail(why) {
-  write(`not ok 1 - ${String(why).split('\n', 1)}\n1..1`)
+  write(`not ok 1 - ${String(why).replaceAll('\n', ' ')}\n1..1`)
   process.exit(1)
 }
 
