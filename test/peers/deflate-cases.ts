@@ -37,7 +37,7 @@ export const deflateCases: readonly Case[] = [
   })),
   {
     feature: 'deflate',
-    title: '7692-7.2.3.6: the shortest messages there and back, and an empty fragment',
+    title: '7692-7.2.3.6-empty: the shortest messages there and back, and an empty fragment',
     our: { compression: { threshold: 0 } },
     async run({ t, ours, theirs }) {
       for (const message of ['', Buffer.alloc(0), 'a', 'text', '', '']) {
