@@ -13,6 +13,7 @@ import {
   type Message,
   type Role,
 } from '../../../lib/index.ts'
+import { Inflater } from '../../../lib/deflate/inflater.ts'
 import { FakeTimers } from '../../help/fake-timers.ts'
 import { turns, until, watchProcess } from '../../help/loop.ts'
 import { memoryPair } from '../../help/memory-pair.ts'
@@ -279,6 +280,15 @@ await t.test(
     await end(ends)
   },
 )
+
+await t.test('Z8: the heartbeat tells the window that time goes by', async (t) => {
+  const timers = new FakeTimers()
+  const beats = t.capture(Inflater.prototype, 'beat')
+  const ends = open('server', { timers, keepalive: false })
+  timers.advance(3000)
+  t.equal(beats().length, 3)
+  await end(ends)
+})
 
 await t.test('6455-7.1.5-lost-1006: FIN behind a long inflate comes after the message', async (t) => {
   const ends = open('server')
