@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { Decoder, encodeFrame, mask, Opcode } from '../frames/index.ts'
 import { Budget } from '../lib/budget.ts'
 import { Receiver } from '../lib/receiver.ts'
+import { format, markdownTable } from './format.ts'
 import { describeMachine, machineText } from './machine.ts'
 import { installPackages, loadBufferutil, loadWs } from './packages.ts'
 import { medianOf } from './sample.ts'
@@ -80,12 +81,14 @@ function decoding(): string {
     { name: 'Receiver of ws', run: () => void ws.write(fresh()) },
   ])
   if (messages === 0 || messages % frames !== 0) throw new Error('frames were lost')
-  const rows = results.map(({ name, time }) => `| ${name} | ${(time / frames).toFixed(0)} ns |`)
-  return [
-    `| masked frames of ${payloadSize} B, ${frames} a chunk | a frame |`,
-    '| --- | --: |',
-    ...rows,
-  ].join('\n')
+  const receiverTime = results.at(-1)?.time ?? NaN
+  const rows = results.map(({ name, time }) => [
+    name,
+    `${(time / frames).toFixed(0)} ns`,
+    format(time / receiverTime, 'ratio'),
+  ])
+  const heads = [`masked frames of ${payloadSize} B, ${frames} a chunk`, 'a frame', '÷ ws']
+  return markdownTable(heads, rows, 1)
 }
 
 function masking(): string {
@@ -101,12 +104,10 @@ function masking(): string {
     const cells = compare(candidates).map(
       ({ time }) => `${time.toFixed(0)} ns, ${(size / time).toFixed(1)} GB/s`,
     )
-    return `| ${size} B | ${cells.join(' | ')} |`
+    return [`${size} B`, ...cells]
   })
   const heads = ['farewell', ...(bufferutil === undefined ? [] : ['bufferutil'])]
-  return [`| mask | ${heads.join(' | ')} |`, `| --: |${heads.map(() => ' --: |').join('')}`, ...rows].join(
-    '\n',
-  )
+  return markdownTable(['mask', ...heads], rows, 0)
 }
 
 installPackages()

@@ -1,6 +1,6 @@
 /** Where the figures come from. */
 import { readFileSync } from 'node:fs'
-import { availableParallelism, cpus, release, totalmem, type } from 'node:os'
+import { availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os'
 import { benchFolder, versions } from './packages.ts'
 
 export interface Machine {
@@ -12,6 +12,8 @@ export interface Machine {
   readonly v8: string
   readonly flags: string
   readonly versions: Readonly<Record<string, string>>
+  /** How many processes wanted a processor in the minute before: more than none disturbs. */
+  readonly load: number
   readonly date: string
 }
 
@@ -29,6 +31,7 @@ export function describeMachine(nodeFlags: readonly string[]): Machine {
     v8: process.versions.v8,
     flags: flags === '' ? 'none' : flags,
     versions: { farewell: version, ...versions() },
+    load: loadavg()[0] ?? NaN,
     date: new Date().toISOString(),
   }
 }
@@ -40,6 +43,6 @@ export function machineText(machine: Machine): string {
     `- ${machine.processors} × ${machine.processor}, ${machine.memory}, ${machine.system}`,
     `- Node ${machine.node} (V8 ${machine.v8}), flags: ${machine.flags}`,
     `- ${versions.join(', ')}`,
-    `- ${machine.date}`,
+    `- ${machine.date}, load average before: ${machine.load.toFixed(2)}`,
   ].join('\n')
 }

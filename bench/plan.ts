@@ -18,9 +18,9 @@ export interface Plan {
 
 export const quickPlan: Plan = {
   rounds: 3,
-  firstWarmUp: 300,
+  firstWarmUp: 200,
   warmUp: 20,
-  duration: 80,
+  duration: 70,
   handshakes: 500,
   closings: 50,
   idle: 0.2,
@@ -29,11 +29,11 @@ export const quickPlan: Plan = {
 
 export const fullPlan: Plan = {
   rounds: 5,
-  firstWarmUp: 1000,
+  firstWarmUp: 700,
   warmUp: 60,
-  duration: 500,
+  duration: 400,
   handshakes: 2000,
   closings: 200,
   idle: 1,
-  latency: 3000,
+  latency: 2000,
 }

@@ -8,6 +8,7 @@ import { goalTable } from './goal.ts'
 import { describeMachine, machineText } from './machine.ts'
 import { measure } from './measure/measure.ts'
 import { benchFolder, installPackages } from './packages.ts'
+import { pictureOf, publish } from './publication.ts'
 import { fullPlan, quickPlan } from './plan.ts'
 import type { Sample } from './sample.ts'
 import { scalingTables } from './scaling.ts'
@@ -40,11 +41,9 @@ function isChosen({ name, group, quick }: Workload): boolean {
 
 function takesPart(contestant: Contestant, workload: Workload): boolean {
   const { name, role, limit = false, quick } = contestant
-  if (role !== workload.role) return false
-  if (options.only !== undefined)
-    return options.only.split(',').includes(name) && (!limit || workload.limits.includes(name))
-  if (limit) return workload.limits.includes(name)
-  return (quick || options.full) && (workload.only?.includes(name) ?? true)
+  const wanted = options.only?.split(',').includes(name) ?? (quick || options.full)
+  const belongs = limit ? workload.limits.includes(name) : (workload.only?.includes(name) ?? true)
+  return role === workload.role && wanted && belongs
 }
 
 async function samplesOf(workload: Workload, able: readonly Contestant[]): Promise<readonly Sample[]> {
@@ -56,12 +55,13 @@ async function samplesOf(workload: Workload, able: readonly Contestant[]): Promi
     }),
   )
   const samples: Sample[] = []
-  for (let round = 1; round <= plan.rounds; round++) {
+  const rounds = workload.once ? 1 : plan.rounds
+  for (let round = 1; round <= rounds; round++) {
     // Nobody is always the first, or behind the same other.
     const first = (round - 1) % running.length
     for (const each of [...running.slice(first), ...running.slice(0, first)]) {
       const { name } = each.contestant
-      progress(`${workload.name}: round ${round} of ${plan.rounds}, ${name}`)
+      progress(`${workload.name}: round ${round} of ${rounds}, ${name}`)
       try {
         const figures = await withinPatience(measure(each, workload, plan, round))
         samples.push({ workload: workload.name, contestant: name, round, figures })
@@ -97,23 +97,29 @@ if (missing.length > 0) notes.push(`left out, since they do not run here: ${miss
 const machine = describeMachine(nodeFlags)
 const measured = workloads.filter(isChosen)
 const samples: Sample[] = []
-for (const workload of measured) samples.push(...(await samplesOf(workload, able)))
+mkdirSync(join(benchFolder, 'results'), { recursive: true })
+const file = join(benchFolder, 'results', machine.date.replaceAll(/[:.]/g, '-'))
+for (const workload of measured) {
+  if (!process.stderr.isTTY) console.error(workload.name)
+  samples.push(...(await samplesOf(workload, able)))
+  // A run that is ended before its end keeps what it has.
+  writeFileSync(`${file}.json`, JSON.stringify({ machine, plan, notes, samples }, null, 2) + '\n')
+}
 progress('')
 
+const goals = goalTable(measured, samples)
 const report = [
-  `Medians of ${plan.rounds} rounds; the CPU time of a round is ${plan.duration} ms.`,
-  machineText(machine),
-  ...notes.map((note) => `- ${note}`),
-  tablesOf(measured, samples),
+  `Medians of ${plan.rounds} rounds, each of ${plan.duration} ms of CPU time.`,
+  [machineText(machine), ...notes.map((note) => `- ${note}`)].join('\n'),
+  goals === '' ? '' : `## Goals\n\n${goals}`,
+  `## Figures\n\n${tablesOf(measured, samples)}`,
   scalingTables(measured, samples),
-  goalTable(measured, samples),
 ]
   .filter((part) => part !== '')
   .join('\n\n')
-console.log(report)
-mkdirSync(join(benchFolder, 'results'), { recursive: true })
-const file = join(benchFolder, 'results', `${machine.date.replaceAll(/[:.]/g, '-')}.json`)
-writeFileSync(file, JSON.stringify({ machine, plan, notes, samples }, null, 2) + '\n')
-console.log(`\nEvery round: ${file}`)
+const picture = pictureOf(machine, measured, samples)
+writeFileSync(`${file}.svg`, picture)
+if (options.publish) publish(report, picture)
+console.log(`${report}\n\nEvery round, and a picture: ${file}.json, .svg`)
 // A contestant that was left out may have left connections open.
 process.exit()

@@ -29,7 +29,7 @@ export async function untilUsed(
   now: () => Promise<Usage>,
 ): Promise<Usage> {
   for (;;) {
-    await sleep(20)
+    await sleep(10)
     await between()
     const usage = await now()
     if (usage.contestantCpu - since.contestantCpu >= time * 1000) return usage
