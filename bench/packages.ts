@@ -32,7 +32,7 @@ export interface Ws {
   readonly WebSocketServer: new (options: {
     host: string
     port: number
-    perMessageDeflate: boolean
+    perMessageDeflate: boolean | WsDeflate
     maxPayload: number
   }) => {
     readonly clients: ReadonlySet<WsSocket>
@@ -48,6 +48,13 @@ export interface Ws {
     on(event: 'message', listener: () => void): void
     write(chunk: Buffer): boolean
   }
+}
+
+export interface WsDeflate {
+  readonly threshold: number
+  readonly zlibDeflateOptions: { readonly level: number }
+  readonly serverNoContextTakeover: boolean
+  readonly clientNoContextTakeover: boolean
 }
 
 export interface WsSocket {

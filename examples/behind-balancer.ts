@@ -21,15 +21,13 @@ const drain = Number(process.argv[3] ?? 15_000)
 const patience = 10_000
 
 let ready = true
-const http = createServer((request, response) => {
+// On an HTTP server of your own these limits are yours to set: they cut a request that does not come to its end.
+const limits = { headersTimeout: 10_000, requestTimeout: 10_000, connectionsCheckingInterval: 1000 }
+const http = createServer(limits, (request, response) => {
   const found = request.url === '/ready' || request.url === '/alive'
   const status = request.url === '/ready' && !ready ? 503 : found ? 200 : 404
   response.writeHead(status, { 'Cache-Control': 'no-store' }).end()
 })
-// On a server of your own HTTP, its limits are yours to set: these cut a request that does not come to its end.
-http.headersTimeout = 10_000
-http.requestTimeout = 10_000
-
 const server = new WebSocketServer({ server: http })
 server.on('connection', (connection) => {
   connection.on('message', (message) => connection.send(message))

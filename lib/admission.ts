@@ -43,8 +43,9 @@ export class Admission<Context> {
   /** Whether the path is one that is served; so is a target that has none, so that it can be refused. */
   serves(request: IncomingMessage): boolean {
     const { path } = this.#options
+    if (path === undefined) return true
     const asked = pathOf(request.url ?? '')
-    if (path === undefined || asked === undefined) return true
+    if (asked === undefined) return true
     return typeof path === 'function' ? atOnce('path', path(asked)) : path === asked
   }
 

@@ -125,7 +125,7 @@ export class Connection
     failHandler = (connection, error) => connection.#handlerFailed(error)
     onNewListener = function (event) {
       // The listener is added behind this event, and whoever adds it goes on first.
-      if (event === 'message') process.nextTick(() => this.#reader.deliverQueued())
+      if (event === 'message' && this.#reader.queued) process.nextTick(() => this.#reader.deliverQueued())
     }
     listeners = {
       data(chunk) {

@@ -3,7 +3,7 @@
  * parser has read the head; what it lets through and this protocol does not is refused here.
  */
 import { Buffer } from 'node:buffer'
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import { type DeflateAgreement, judgeAnswer } from './deflate/parameters.ts'
 import {
@@ -45,9 +45,7 @@ const guid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
 /** Sec-WebSocket-Accept for a key, RFC 6455 section 4.2.2. */
 export function acceptFor(key: string): string {
-  return createHash('sha1')
-    .update(key + guid)
-    .digest('base64')
+  return hash('sha1', key + guid, 'base64')
 }
 
 /** 16 bytes in base64 (section 4.1); spare bits may be set, as in the RFC's own example. */
@@ -130,13 +128,13 @@ export function writeAcceptance(terms: {
   readonly extensions: readonly Extension[]
 }): string {
   const { key, protocol, extensions } = terms
-  return lines('HTTP/1.1 101 Switching Protocols', {
-    Upgrade: 'websocket',
-    Connection: 'Upgrade',
-    'Sec-WebSocket-Accept': acceptFor(key),
-    ...(protocol === '' ? {} : { 'Sec-WebSocket-Protocol': protocol }),
-    ...(extensions.length === 0 ? {} : { 'Sec-WebSocket-Extensions': formatExtensions(extensions) }),
-  })
+  return (
+    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+    `Sec-WebSocket-Accept: ${acceptFor(key)}\r\n` +
+    (protocol === '' ? '' : `Sec-WebSocket-Protocol: ${protocol}\r\n`) +
+    (extensions.length === 0 ? '' : `Sec-WebSocket-Extensions: ${formatExtensions(extensions)}\r\n`) +
+    '\r\n'
+  )
 }
 
 /** The headers of a refusal. It ends the exchange (RFC 9112 section 9.6). */
@@ -221,7 +219,7 @@ export function judgeResponse(response: Head, offer: Offer): ResponseVerdict {
 
 /** The path of a request target in origin form or absolute form (RFC 9112 section 3.2); undefined for another. */
 export function pathOf(target: string): string | undefined {
-  if (target.startsWith('/')) return target.split('?', 1)[0]
+  if (target.startsWith('/')) return target.replace(/\?.*/s, '')
   return /^(?:https?|wss?):\/\//i.test(target) ? parseUrl(target)?.pathname : undefined
 }
 

@@ -21,6 +21,7 @@ export function isFieldValue(value: string): boolean {
 
 /** Lower case for A to Z only, so that no Unicode letter folds into ASCII (RFC 6455 section 2). */
 export function lowerAscii(text: string): string {
+  if (/^[\0-\x7f]*$/.test(text)) return text.toLowerCase()
   return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
 }
 

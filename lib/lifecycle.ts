@@ -451,14 +451,29 @@ export function step<E extends LifeEvent>(
 ): { readonly life: Life; readonly effects: readonly Effect[] } {
   // Once the socket is destroyed, only its end matters.
   if (life.destroyed && event !== 'socket-closed') return { life, effects: [] }
-  const { effects, ...next }: Step = run(life, event, detail)
-  return { life: next, effects }
-}
-
-function run<E extends LifeEvent>(life: Life, event: E, detail: LifeEvents[E]): Step {
   const next: Step = { ...life, effects: [] }
   table[life.state][event](next, ...detail)
-  return next
+  return { life: factsOf(next), effects: next.effects }
+}
+
+/** Spelled out, since what a rest pattern leaves is an object of the slow kind. */
+function factsOf(step: Step): Life {
+  return {
+    role: step.role,
+    manualReply: step.manualReply,
+    state: step.state,
+    sent: step.sent,
+    sentFlushed: step.sentFlushed,
+    received: step.received,
+    initiator: step.initiator,
+    trigger: step.trigger,
+    error: step.error,
+    finSent: step.finSent,
+    finReceived: step.finReceived,
+    deadline: step.deadline,
+    linger: step.linger,
+    destroyed: step.destroyed,
+  }
 }
 
 /** The story of a life that has ended, or of one that ends now. */

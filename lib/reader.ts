@@ -85,6 +85,11 @@ export class Reader implements InflationSink {
     return this.#decoder.unfinished
   }
 
+  /** Messages wait for somebody to take them. */
+  get queued(): boolean {
+    return !this.#queue.empty
+  }
+
   /** Reading has stopped: nobody takes what comes, or a message waits behind one that is being decompressed. */
   get held(): boolean {
     if (this.#stopped) return false

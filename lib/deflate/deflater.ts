@@ -8,8 +8,12 @@ import { constants, deflateRaw, deflateRawSync, type ZlibOptions } from 'node:zl
 import { History } from './history.ts'
 import { offload } from './offload.ts'
 
-/** How far back the compressor looks over the borders of messages. */
+/**
+ * How far back the compressor looks over the borders of messages: it must be read anew for each, and for a short one a
+ * short part of it gains as much.
+ */
 const contextSize = 2 * 1024
+const shortestContext = 512
 /** What is shorter is done at once: a trip to the thread pool costs more. */
 const shortInput = 32 * 1024
 /** The empty stored block that a sync flush ends with, which is not sent. */
@@ -55,7 +59,7 @@ export class Deflater {
   deflate(message: Buffer): Buffer | undefined {
     return this.#keep(
       message,
-      deflateRawSync(message, this.#zlibOptions(message.length, this.#history?.latest)),
+      deflateRawSync(message, this.#zlibOptions(message.length, this.#contextFor(message))),
     )
   }
 
@@ -63,7 +67,7 @@ export class Deflater {
   async deflateLong(message: Buffer): Promise<Buffer | undefined> {
     return await offload(async () => {
       if (this.#stopped) return undefined
-      const options = this.#zlibOptions(message.length, this.#history?.latest)
+      const options = this.#zlibOptions(message.length, this.#contextFor(message))
       return this.#keep(message, await deflateInPool(message, options))
     })
   }
@@ -89,6 +93,10 @@ export class Deflater {
     const gained = gain(message, compressed)
     if (gained !== undefined) this.adopt(message)
     return gained
+  }
+
+  #contextFor({ length }: Buffer): Buffer | undefined {
+    return this.#history?.latest.subarray(-Math.max(shortestContext, 4 * length))
   }
 
   /** zlib clears as much memory as it is given; a small message is given little. */

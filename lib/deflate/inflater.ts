@@ -102,7 +102,7 @@ export class Inflater {
     return {
       windowBits: this.#windowBits,
       maxOutputLength: Math.max(1, room),
-      chunkSize: Math.min(largestChunk, Math.max(smallestChunk, 4 * rest.length)),
+      chunkSize: Math.min(largestChunk, Math.max(smallestChunk, 6 * rest.length)),
       info: true,
       ...(window.length === 0 ? {} : { dictionary: window }),
     }

@@ -63,8 +63,17 @@ export class Attacker {
     return this.#closed ? 1006 : undefined
   }
 
+  /** Waits until that is so. What has not come in a minute will not: that is thrown. */
   async until(done: () => boolean): Promise<void> {
-    while (!done()) await new Promise<void>((resolve) => void this.#waits.push(resolve))
+    while (!done()) {
+      await new Promise<void>((resolve, reject) => {
+        const impatience = setTimeout(() => reject(new Error('the server did nothing for a minute')), 60_000)
+        this.#waits.push(() => {
+          clearTimeout(impatience)
+          resolve()
+        })
+      })
+    }
   }
 
   #wake(): void {

@@ -36,9 +36,9 @@ async function crowd(ledger: Ledger): Promise<void> {
       for (let each = 0; each < all; each += 250) await target.attackers(Math.min(250, all - each))
     }
     await enter(500)
-    const before = await target.report()
+    const before = await target.collect()
     const { held } = await growth(target, () => enter(count))
-    const after = await target.report()
+    const after = await target.collect()
     ledger.must(`${count} open at once: all accepted`, after.connections - before.connections === count)
     ledger.note('memory of each', (held * 1000) / count, 15, 'KB')
     ledger.note('heap of each', (after.heap - before.heap) / 1000 / count, 10, 'KB')

@@ -56,7 +56,7 @@ async function explode(ledger: Ledger, bomb: Bomb): Promise<void> {
       const struck = []
       for (let round = 0; round < count; round++) {
         struck.push(await strike(target, bomb))
-        await target.report() // It collects its garbage: each bomb counts by itself.
+        await target.collect() // Each bomb counts by itself.
       }
       return struck
     }

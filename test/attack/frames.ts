@@ -175,7 +175,6 @@ async function emptyFragments(ledger: Ledger): Promise<void> {
       await storm(await target.attackers(count, offer))
       target.dismiss()
       const attackers = await target.attackers(count, offer)
-      await target.report()
       const cpu = target.cpu
       const { held } = await growth(target, () => storm(attackers))
       const each = ((target.cpu - cpu) * 1000) / (count * 1024)

@@ -22,9 +22,9 @@ export class Ledger {
     this.quick = quick
   }
 
-  /** How often something is done that the matrix wants done so often: a twentieth where it must be quick. */
+  /** How often something is done that the matrix wants done so often: a fiftieth where it must be quick. */
   times(count: number): number {
-    return this.quick ? Math.ceil(count / 20) : count
+    return this.quick ? Math.ceil(count / 50) : count
   }
 
   /** The figure must not be above its bound. */

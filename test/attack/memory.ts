@@ -70,7 +70,7 @@ async function churn(ledger: Ledger): Promise<void> {
       await Promise.all(Array.from({ length: atOnce }, () => line(until)))
       target.dismiss()
       await settled(target, before.descriptors)
-      if (begun > warm) points.push([begun, (await target.report()).heap])
+      if (begun > warm) points.push([begun, (await target.collect()).heap])
     }
     const { slope, error } = fit(points)
     // Two standard errors on each side are 95 %.
@@ -101,7 +101,7 @@ interface Idle {
 }
 
 const idlers: readonly Idle[] = [
-  { name: 'nothing', said: Buffer.alloc(0) },
+  { name: 'nothing', said: Buffer.alloc(0), whole: false },
   { name: 'a message of 60 KiB', said: frame(binary, Buffer.alloc(60 * 1024, 1)) },
   { name: 'a message of 100 bytes', said: frame(binary, Buffer.alloc(100, 1)) },
   { name: 'a Ping', said: frame(ping, 'a Ping') },
@@ -131,9 +131,9 @@ async function idle(ledger: Ledger): Promise<void> {
       await enter()
       target.dismiss()
       await settled(target, 0)
-      const before = { heap: (await target.report()).heap, memory: target.memory.now }
+      const before = { heap: (await target.collect()).heap, memory: target.memory.now }
       await enter()
-      const { heap } = await target.report()
+      const { heap } = await target.collect()
       const each = {
         heap: (heap - before.heap) / count / 1000,
         memory: (target.memory.now - before.memory) / count / 1000,

@@ -19,11 +19,12 @@ let missed = 0
 for (const { id, attack, run } of wanted) {
   const ledger = new Ledger(false)
   const began = performance.now()
-  await run(ledger)
+  await run(ledger).catch((error: unknown) => ledger.must(`it came to no end: ${String(error)}`, false))
   const seconds = ((performance.now() - began) / 1000).toFixed(1)
   line(id, attack, '', '', `${ledger.holds ? 'holds' : 'MISSES'}, in ${seconds} s`)
   for (const { what, measured, bound, verdict } of ledger.entries) line('', what, measured, bound, verdict)
   if (!ledger.holds) missed++
 }
 console.log(`${wanted.length - missed} of ${wanted.length} rows hold`)
-if (missed > 0) process.exitCode = 1
+// A row that came to no end may have left its server behind, which ends with us.
+process.exit(missed > 0 ? 1 : 0)

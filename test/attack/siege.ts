@@ -20,14 +20,27 @@ export async function besiege(
   attack: (target: Target) => Promise<void>,
 ): Promise<void> {
   const target = await Target.start({ maxMessageSize: limit, ...options })
+  try {
+    await withstand(ledger, name, target, options.manner === undefined && !ledger.quick, attack)
+  } finally {
+    await target.stop()
+  }
+}
+
+async function withstand(
+  ledger: Ledger,
+  name: string,
+  target: Target,
+  watched: boolean,
+  attack: (target: Target) => Promise<void>,
+): Promise<void> {
   // What is compiled and opened once for all.
   const first = await target.attacker()
   await first.write(frame(Opcode.text, 'hello'))
   await first.flush()
   first.leave()
   const before = await settled(target, 0)
-  const bystander =
-    ledger.quick || options.manner !== undefined ? undefined : await Bystander.enter(target.port)
+  const bystander = watched ? await Bystander.enter(target.port) : undefined
   await attack(target)
   if (bystander !== undefined) {
     const echo = await bystander.leave()
@@ -40,7 +53,6 @@ export async function besiege(
     `${name}: no connection, descriptor or handle is left`,
     after.connections === 0 && after.descriptors <= before.descriptors && after.handles <= before.handles,
   )
-  await target.stop()
 }
 
 /** How the server is when it has forgotten all connections and has no more descriptors than that, or will not. */
@@ -71,12 +83,12 @@ export interface Growth {
 
 /** What one attack makes the server hold. */
 export async function growth(target: Target, attack: () => Promise<void>): Promise<Growth> {
-  await target.report()
+  await target.collect()
   const before = target.memory.now
   target.forgetPeak()
   await attack()
   const { peak } = target.memory
-  await target.report()
+  await target.collect()
   return { held: (target.memory.now - before) / 1e6, peak: (peak - before) / 1e6 }
 }
 

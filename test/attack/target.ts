@@ -22,11 +22,10 @@ export const faults = {
 export const bystander = '/bystander'
 
 export type Command =
-  | { readonly do: 'report' }
+  | { readonly do: 'report' | 'collect' | 'close' }
   | { readonly do: 'broadcast'; readonly size: number; readonly times: number }
-  | { readonly do: 'close' }
 
-/** What the server tells of itself, when it has collected its garbage. */
+/** What the server tells of itself. */
 export interface Report {
   /** Delay of its event loop in ms since the last report: of a hundred times, the second longest. */
   readonly delay99: number
@@ -62,7 +61,10 @@ export class Target {
 
   static async start({ manner = 'echo', ...options }: TargetOptions): Promise<Target> {
     const program = fileURLToPath(new URL('victim.js', import.meta.url))
-    const child = fork(program, [manner, JSON.stringify(options)], { execArgv: ['--expose-gc'] })
+    const child = fork(program, [manner, JSON.stringify(options)], {
+      execArgv: ['--expose-gc'],
+      env: { ...process.env, NODE_OPTIONS: '' }, // A test runner's hooks would be measured too.
+    })
     const [port] = await once(child, 'message')
     return new Target(child, Number(port))
   }
@@ -85,6 +87,11 @@ export class Target {
 
   report(): Promise<Report> {
     return this.#ask<Report>({ do: 'report' })
+  }
+
+  /** The server collects its garbage, and reports then. */
+  collect(): Promise<Report> {
+    return this.#ask<Report>({ do: 'collect' })
   }
 
   /** One message to all in each turn of its event loop. */

@@ -92,12 +92,15 @@ if (manner !== 'deaf') {
   if (manner === 'broken') server.on('connection', (_, request) => act('connection', request.url))
 }
 
-async function report(): Promise<Report> {
+async function collect(): Promise<void> {
   // What buffers held is given back some time after a collection.
   for (let round = 0; round < 3; round++) {
     globalThis.gc?.()
     await new Promise((resolve) => setImmediate(resolve))
   }
+}
+
+function report(): Report {
   const { heapUsed, external } = process.memoryUsage()
   const told = {
     delay99: delay.percentile(99) / 1e6,
@@ -130,7 +133,8 @@ process.on('message', async (command: Command) => {
     process.send?.('done')
     return
   }
-  process.send?.(await report())
+  if (command.do === 'collect') await collect()
+  process.send?.(report())
 })
 
 const leave = (): void => process.exit()

@@ -181,6 +181,7 @@ async function goOn(
   }
   const rate = Math.round((done / (performance.now() - begin)) * 1000)
   fuzzer.say(`${target.name.padEnd(nameWidth)} ${done} executions, ${rate}/s`)
+  for (const remark of target.remarks?.() ?? []) fuzzer.say(`  ${remark}`)
   return done
 }
 

@@ -40,6 +40,7 @@ export function decoderWsTarget(
     name: 'decoder-ws',
     corpus: 'frames',
     ...(receiver === undefined ? { missing: 'ws is not installed; npm ci --prefix test/peers does it' } : {}),
+    remarks: () => [...explained].map(([reason, times]) => `differs ${times} times, explained: ${reason}`),
     generate: (random, corpus) =>
       (random.once(8) ? (mutated ?? decoderTarget) : decoderTarget).generate(random, corpus),
     check(input) {

@@ -11,6 +11,8 @@ export interface Target {
   readonly corpus: string
   /** Why it cannot run here; undefined where it can. */
   readonly missing?: string
+  /** What is to be told at the end of a run that met no failure. */
+  remarks?(): string[]
   /** A new input; the same for the same numbers and the same corpus. */
   generate(random: Random, corpus: readonly Uint8Array[]): Uint8Array
   /** What is wrong with what the input led to; undefined when all is well. */

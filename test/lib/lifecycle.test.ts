@@ -780,3 +780,29 @@ t.test('a peer whose Close nobody has kept is answered by an empty one: the tabl
   t.strictSame(step(life, 'peer-fin').life.sent, empty)
   t.end()
 })
+
+t.test('S9: the trigger is what ended the connection, in every state that is not decided yet', (t) => {
+  const triggers = {
+    'keepalive-timeout': 'keepalive-timeout',
+    'socket-error': 'socket-error',
+    deadline: 'close-timeout',
+    terminate: 'terminate',
+  } as const
+  for (const role of roles) {
+    for (const state of ['open', 'close-sent', 'close-received'] as const) {
+      for (const [event, trigger] of Object.entries(triggers)) {
+        if (!isEvent(event) || (state === 'open' && event === 'deadline')) continue
+        t.equal(next(lifeIn(state, role), event).life.trigger, trigger, `${role}, ${state}: ${event}`)
+      }
+    }
+  }
+  t.end()
+})
+
+t.test('S13: that the peer has ended TCP is a fact, wherever it is told', (t) => {
+  for (const role of roles) {
+    for (const state of ['open', 'close-sent', 'close-received', 'close-done', 'failing'] as const)
+      t.equal(next(lifeIn(state, role), 'peer-fin').life.finReceived, true, `${role}, ${state}`)
+  }
+  t.end()
+})

@@ -171,6 +171,65 @@ await t.test('B4: requests that verify has not decided about get a 503 and do no
   t.equal(timers.armed, 0)
 })
 
+await t.test('B3, P12: under load, with hostile clients of every kind', async (t) => {
+  const timers = new FakeTimers()
+  const undecided = (): Promise<undefined> => new Promise(() => {})
+  let asked = 0
+  const { server, port, url } = await serve(t, {
+    timers,
+    verify: ({ url }) => (url === '/undecided' && ++asked > 0 ? undecided() : undefined),
+  })
+  server.on('connection', (connection) => {
+    connection.on('message', (message) => connection.send(message))
+  })
+
+  const busy = await Promise.all(Array.from({ length: 50 }, () => connect(url, { timers })))
+  let echoes = 0
+  for (const client of busy) {
+    client.on('message', (message) => {
+      echoes++
+      client.send(message)
+    })
+    client.send(Buffer.alloc(100))
+  }
+  // Their answers are not read; in the middle of a message; in the middle of a frame; without end.
+  const size = 256 * 1024
+  const long = Buffer.concat([Buffer.from('82ff00000000000400000a0b0c0d', 'hex'), Buffer.alloc(size)])
+  const deaf = await silentClient(t, port)
+  deaf.socket.pause()
+  for (let n = 0; n < 64; n++) deaf.write(long)
+  const unfinished = await silentClient(t, port)
+  unfinished.write(Buffer.from('018100000000', 'hex'))
+  unfinished.write('x')
+  const half = await silentClient(t, port)
+  half.write(long.subarray(0, 1000))
+  const flooding = await silentClient(t, port)
+  flooding.socket.removeAllListeners('data').resume() // The Pongs are kept by nobody.
+  const flood = Buffer.concat(Array.from({ length: 1000 }, () => Buffer.from('89800a0b0c0d', 'hex')))
+  const pump = (): void => {
+    if (flooding.socket.writable) flooding.socket.write(flood, () => void setImmediate(pump))
+  }
+  pump()
+  const faulty = await silentClient(t, port)
+  const peers = await Promise.all(Array.from({ length: 5 }, () => rawClient(t, port)))
+  peers[0]?.write(upgradeRequest({ target: '/undecided' }))
+  peers[1]?.write(upgradeRequest().slice(0, -2))
+  peers[2]?.write(upgradeRequest({ lines: ['Origin: http://evil'] }))
+  await until(() => asked === 1 && echoes > 1000)
+  t.equal(server.connections.size, busy.length + 5)
+
+  const closing = server.close({ timeout: 1_000 })
+  faulty.write(Buffer.from('f18000000000', 'hex'))
+  for (const client of busy) t.match(await client.closed, { code: 1001, wasClean: true })
+  await until(() => server.connections.size === 5)
+  timers.advance(1_000)
+  t.strictSame(await closing, { clean: busy.length, unclean: 0, terminated: 5 })
+  await until(() => timers.armed === 0)
+  const next = createServer().listen(port, '127.0.0.1')
+  await once(next, 'listening')
+  next.close()
+})
+
 await t.test('a server that closes while it decides', async (t) => {
   let closing: Promise<unknown> | undefined
   const { server, port } = await serve(t, {

@@ -418,6 +418,40 @@ await t.test('H12: verify that hangs is a 503 after the handshake timeout', asyn
   t.match(await peer.answer(), { status: 503, body: 'the decision took too long\n' })
 })
 
+await t.test(
+  "H1, H12: on somebody else's HTTP server the handshake timeout begins with the upgrade",
+  async (t) => {
+    const timers = new FakeTimers()
+    const asked = deferred<undefined>()
+    const http = createServer((_request, response) => void response.end('served'))
+    const server = new WebSocketServer({
+      server: http,
+      timers,
+      verify() {
+        asked.resolve(undefined)
+        return new Promise(() => {})
+      },
+    })
+    http.listen(0, '127.0.0.1')
+    await once(http, 'listening')
+    t.teardown(async () => {
+      await server.close()
+      http.closeAllConnections()
+      http.close()
+    })
+    const half = await rawClient(t, portOf(http))
+    half.write('GET / HTTP/1.1\r\n')
+    const slow = await rawClient(t, portOf(http))
+    slow.write(upgradeRequest())
+    await asked.promise
+    timers.advance(10_000)
+    t.match(await slow.answer(), { status: 503 })
+    // What is no upgrade yet is not ours.
+    half.write('Host: h\r\nConnection: close\r\n\r\n')
+    t.match(await half.answer(), { status: 200 })
+  },
+)
+
 await t.test('a client that does not close after its refusal is cut after the linger time', async (t) => {
   const timers = new FakeTimers()
   let socket: Socket | undefined

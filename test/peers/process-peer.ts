@@ -22,6 +22,8 @@ export class Program {
   readonly #process: ChildProcessByStdio<Writable, Readable, null>
   readonly #ends = new Map<number, EventEmitter>()
   #lastNumber = 0
+  /** Once it has ended. */
+  #gone: Error | undefined
   #name = ''
   #version = ''
 
@@ -29,8 +31,8 @@ export class Program {
     this.#process = child
     createInterface({ input: child.stdout }).on('line', (line) => this.#take(line))
     child.on('exit', (code, signal) => {
-      const error = new Error(`the peer's process has ended: ${signal ?? code}`)
-      for (const end of this.#ends.values()) end.emit('error', error)
+      this.#gone = new Error(`the peer's process has ended: ${signal ?? code}`)
+      for (const end of this.#ends.values()) end.emit('error', this.#gone)
     })
   }
 
@@ -123,7 +125,8 @@ export class Program {
   }
 
   #tell(number: number, ...rest: string[]): void {
-    this.#process.stdin.write(`${[number, ...rest].join(' ')}\n`)
+    if (this.#gone !== undefined) this.#end(number).emit('error', this.#gone)
+    else this.#process.stdin.write(`${[number, ...rest].join(' ')}\n`)
   }
 
   #take(line: string): void {

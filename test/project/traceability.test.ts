@@ -33,6 +33,7 @@ await t.test(
   "it's 6455-2-title, 7692-2-other",
   async (t) => {
     t.ok(true, '6455-2-message') // 6455-2.2-comment
+    titlesThatMatch(/6455-2\\.3-expression/)
   },
 )
 

@@ -11,8 +11,8 @@ export interface Naming {
   readonly title: string
 }
 
-/** A requirement's id, or what was meant as one. */
-const anId = /(?<![\w.-])(?:6455|7692|3629|9110|9112|6585|iana)-\w(?:[\w.-]*\w)?/g
+/** A requirement's id, or what was meant as one; a regular expression for titles names none. */
+const anId = /(?<![\w.-])(?:6455|7692|3629|9110|9112|6585|iana)-\w(?:[\w.-]*\w)?(?![\w\\])/g
 
 const aText = /^(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`)/
 

@@ -70,6 +70,12 @@ const load = new Child(
 )
 await load.port()
 
+// The time begins when all are there.
+let arrived = 0
+while (arrived < 0.9 * connections) {
+  await sleep(1000)
+  arrived = (await load.sample()).counts['connections'] ?? 0
+}
 const samples: Sampled[] = []
 const begin = performance.now()
 for (let next = period; next <= duration; next += period) {

@@ -1,13 +1,18 @@
-/** A conversation over TCP that ends after every single byte, with FIN and with RST, in both roles. No clock moves. */
+/**
+ * A conversation over TCP that ends after every single byte, with FIN and with RST, in both roles, plain and compressed,
+ * with echoes on their way back. No clock moves.
+ */
 import t, { type Test } from 'tap'
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import { connect as connectNet, createServer, type Socket } from 'node:net'
+import { constants, deflateRawSync } from 'node:zlib'
 import { encodeClosePayload } from '../../frames/close-payload.ts'
 import { encodeFrame } from '../../frames/encoder.ts'
 import { Opcode } from '../../frames/opcode.ts'
 import { asError } from '../../lib/errors.ts'
 import { type CloseInfo, connect, type Connection, HandshakeError, WebSocketServer } from '../../lib/index.ts'
+import { Random } from '../fuzz/random.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
 import { portOf } from '../help/serve.ts'
 import { requestHead, responseHead } from './raw-peer.ts'
@@ -18,17 +23,27 @@ const atOnce = 32
 type Cut = 'FIN' | 'RST'
 
 /** Six frames: fragments with a Ping between them, a Pong, a binary message, a Close. */
-function conversation(maskKey: number | undefined): Buffer {
-  const frame = (opcode: Opcode, payload: string | Buffer, fin = true): Buffer =>
-    encodeFrame({ opcode, payload, fin, maskKey })
-  return Buffer.concat([
-    frame(Opcode.text, 'frag', false),
+function frames(maskKey: number | undefined, compressed: boolean): Buffer[] {
+  const frame = (opcode: Opcode, payload: string | Buffer, fin = true, rsv1 = false): Buffer =>
+    encodeFrame({ opcode, payload, fin, rsv1, maskKey })
+  const text = payloadOf('fragmented', compressed)
+  return [
+    frame(Opcode.text, text.subarray(0, 4), false, compressed),
     frame(Opcode.ping, '?'),
-    frame(Opcode.continuation, 'mented'),
+    frame(Opcode.continuation, text.subarray(4)),
     frame(Opcode.pong, ''),
-    frame(Opcode.binary, Buffer.alloc(130)),
+    frame(Opcode.binary, payloadOf(binary, compressed), true, compressed),
     frame(Opcode.close, encodeClosePayload(1000, 'bye')),
-  ])
+  ]
+}
+
+/** Without any order that could be compressed. */
+const binary = Buffer.from(new Random('cuts').bytes(130))
+
+/** RFC 7692 section 7.2.1. */
+function payloadOf(message: string | Buffer, compressed: boolean): Buffer {
+  if (!compressed) return Buffer.from(message)
+  return deflateRawSync(message, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4)
 }
 
 /** What came of one connection. */
@@ -40,7 +55,10 @@ interface Outcome {
 function follow(connection: Connection): Outcome {
   const outcome: Outcome = { closes: [], messages: 0 }
   connection.on('close', (info) => outcome.closes.push(info))
-  connection.on('message', () => outcome.messages++)
+  connection.on('message', (message) => {
+    outcome.messages++
+    connection.send(message)
+  })
   return outcome
 }
 
@@ -103,22 +121,26 @@ function allCuts(bytes: number): (readonly [Cut, number])[] {
   ]).flat()
 }
 
-/** Where the two messages of the conversation end, from its beginning. */
-function messageEnds(maskKey: number | undefined): number[] {
-  const whole = conversation(maskKey).length
-  const close = encodeFrame({
-    opcode: Opcode.close,
-    payload: encodeClosePayload(1000, 'bye'),
-    maskKey,
-  }).length
-  const binary = encodeFrame({ opcode: Opcode.binary, payload: Buffer.alloc(130), maskKey }).length
-  const pong = encodeFrame({ opcode: Opcode.pong, payload: '', maskKey }).length
-  return [whole - close - binary - pong, whole - close]
+/** Where the two messages of the conversation end, behind a handshake of that length. */
+function messageEnds(frames: readonly Buffer[], handshake: number): number[] {
+  const endOf = (frame: number): number =>
+    frames.slice(0, frame + 1).reduce((sum, { length }) => sum + length, handshake)
+  return [endOf(2), endOf(4)]
 }
 
-async function server(t: Test): Promise<void> {
+/** With permessage-deflate offered or accepted. */
+function withDeflate(head: string): string {
+  return head.replace(/\r\n$/, 'Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n')
+}
+
+async function server(t: Test, compression: boolean): Promise<void> {
   const timers = new FakeTimers()
-  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', timers })
+  const server = new WebSocketServer({
+    port: 0,
+    host: '127.0.0.1',
+    timers,
+    compression: compression && { threshold: 0 },
+  })
   await once(server, 'listening')
   const port = portOf(server)
   const outcomes = new Map<number | undefined, Outcome>()
@@ -126,10 +148,10 @@ async function server(t: Test): Promise<void> {
     outcomes.set(request.socket.remotePort, follow(connection)),
   )
 
-  const request = Buffer.from(requestHead)
-  const maskKey = 0x0badcafe
-  const script = Buffer.concat([request, conversation(maskKey)])
-  const ends = messageEnds(maskKey).map((end) => request.length + end)
+  const request = Buffer.from(compression ? withDeflate(requestHead) : requestHead)
+  const conversation = frames(0x0badcafe, compression)
+  const script = Buffer.concat([request, ...conversation])
+  const ends = messageEnds(conversation, request.length)
   let opened = 0
   const faults = await inBatches(allCuts(script.length), async (cut, size) => {
     const socket = connectNet({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
@@ -152,7 +174,7 @@ async function server(t: Test): Promise<void> {
   t.equal(timers.armed, 0, 'no timer is left')
 }
 
-async function client(t: Test): Promise<void> {
+async function client(t: Test, compression: boolean): Promise<void> {
   const timers = new FakeTimers()
   const raw = createServer({ allowHalfOpen: true, noDelay: true })
   raw.listen(0, '127.0.0.1')
@@ -171,11 +193,13 @@ async function client(t: Test): Promise<void> {
     })
   })
 
-  const answer = responseHead(requestHead).length
-  const script = (head: string): Buffer =>
-    Buffer.concat([Buffer.from(responseHead(head)), conversation(undefined)])
-  const whole = answer + conversation(undefined).length
-  const ends = messageEnds(undefined).map((end) => answer + end)
+  const response = (request: string): Buffer =>
+    Buffer.from(compression ? withDeflate(responseHead(request)) : responseHead(request))
+  const answer = response(requestHead).length
+  const conversation = frames(undefined, compression)
+  const script = (request: string): Buffer => Buffer.concat([response(request), ...conversation])
+  const whole = script(requestHead).length
+  const ends = messageEnds(conversation, answer)
   let opened = 0
   const faults = await inBatches(allCuts(whole), async (cut, size) => {
     const path = `/${cut}/${size}`
@@ -186,7 +210,10 @@ async function client(t: Test): Promise<void> {
       )
     })
     const url = `ws://127.0.0.1:${port}${path}`
-    const made = await connect(url, { timers }).then(follow, asError)
+    const made = await connect(url, { timers, compression: compression && { threshold: 0 } }).then(
+      follow,
+      asError,
+    )
     await left
     if (made instanceof HandshakeError)
       return cut === 'FIN' && size >= answer ? [`FIN after ${size}: ${made.message}`] : []
@@ -202,6 +229,9 @@ async function client(t: Test): Promise<void> {
   await once(raw, 'close')
 }
 
-await t.test('R1: a client leaves the server after every byte', server)
-await t.test('R1: a server leaves the client after every byte', client)
+for (const compression of [false, true]) {
+  const how = compression ? 'with permessage-deflate' : 'plain'
+  await t.test(`R1: a client leaves the server after every byte, ${how}`, (t) => server(t, compression))
+  await t.test(`R1: a server leaves the client after every byte, ${how}`, (t) => client(t, compression))
+}
 await t.test('nothing escaped, nothing is left', (t) => watch.check(t))

@@ -118,6 +118,26 @@ await t.test(
   },
 )
 
+await t.test(
+  'a short message looks back less far than a long one: it would cost more than it gains',
+  async (t) => {
+    for (const [size, reach] of [
+      [100, 512],
+      [200, 800],
+      [1000, 2048],
+    ] as const) {
+      const twice = noise(size)
+      const within = deflater()
+      within.adopt(Buffer.concat([twice, noise(reach - size, 'between')]))
+      const outside = deflater()
+      outside.adopt(Buffer.concat([twice, noise(reach, 'between')]))
+      const found = within.deflate(twice)
+      t.ok(found !== undefined && found.length < 20, `${size} bytes within ${reach}: ${found?.length}`)
+      t.equal(outside.deflate(twice), undefined, `${size} bytes beyond ${reach}`)
+    }
+  },
+)
+
 await t.test('7692-7.2.3.6-empty: an empty message gains nothing, so it goes as it is', async (t) => {
   t.equal(deflater().deflate(Buffer.alloc(0)), undefined)
   t.equal(deflater().deflateAlone(Buffer.alloc(0)), undefined)

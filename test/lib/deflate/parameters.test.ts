@@ -245,15 +245,20 @@ await t.test('both sides agree on the same, whatever each of them asks for', asy
   }
 })
 
-await t.test('Z6: a thousand offers are judged in less than 5 ms', async (t) => {
+await t.test('Z6: of a thousand offers each is looked at twice at most', async (t) => {
   const header = Array.from(
     { length: 1000 },
     (_, at) => `permessage-deflate; server_max_window_bits=${at + 16}`,
   )
   const extensions = parse(`${header.join(', ')}, permessage-deflate`)
-  const before = performance.now()
-  const accepted = accept(extensions, free)
-  const took = performance.now() - before
-  t.ok(accepted)
-  t.ok(took < 5, `${took} ms`)
+  let looks = 0
+  const counted = extensions.map((extension) => ({
+    ...extension,
+    get parameters() {
+      looks++
+      return extension.parameters
+    },
+  }))
+  t.ok(accept(counted, free))
+  t.ok(looks <= 2 * 1001, `${looks} looks at parameters`)
 })

@@ -25,6 +25,7 @@ struct end {
 	struct lws_vhost *vhost;
 	struct lws *wsi;
 	struct frame *first, *last; /* to be sent */
+	struct frame *under_way;    /* which the compressor may still read from */
 	int in_message;             /* a fragment has been sent and the last one has not */
 	char *message;              /* as far as it has come */
 	size_t message_size;
@@ -56,11 +57,16 @@ static void tell_bytes(struct end *end, const char *verb, const char *bytes, siz
 	fflush(stdout);
 }
 
+static int digit(char character)
+{
+	return character <= '9' ? character - '0' : character - 'a' + 10;
+}
+
 static size_t read_hex(const char *word, unsigned char *to)
 {
-	size_t size = 0;
-	for (unsigned int byte; sscanf(word + 2 * size, "%2x", &byte) == 1; size++)
-		to[size] = (unsigned char)byte;
+	size_t size = strlen(word) / 2;
+	for (size_t at = 0; at < size; at++)
+		to[at] = (unsigned char)(digit(word[2 * at]) << 4 | digit(word[2 * at + 1]));
 	return size;
 }
 
@@ -100,7 +106,8 @@ static int write_next(struct end *end)
 	} else if (lws_write(end->wsi, frame->bytes + LWS_PRE, frame->size, frame->flags) < 0) {
 		result = -1;
 	}
-	free(frame);
+	free(end->under_way);
+	end->under_way = frame;
 	if (end->first)
 		lws_callback_on_writable(end->wsi);
 	return result;
