@@ -25,7 +25,9 @@ export async function prove(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const program = fileURLToPath(new URL(`../${file}.test.js`, import.meta.url))
-  const child = spawn(process.execPath, [program], {
+  // As tap would run it: a test may put something else in the place of a module.
+  const mock = import.meta.resolve('@tapjs/mock/import')
+  const child = spawn(process.execPath, ['--import', mock, program], {
     env: { ...process.env, ...settings, TAP_GREP: String(titles) },
     stdio: ['ignore', 'pipe', 'ignore'],
   })
