@@ -298,7 +298,7 @@ export const deflateRows: readonly Row[] = [
     attack: 'destroy, terminate and close at every step of zlib',
     async run(ledger) {
       for (const file of ['inflater', 'inflation', 'deflater', 'connection'])
-        await prove(ledger, `lib/deflate/${file}`, /Z7/, { FAREWELL_LOOPS: '10000' })
+        await prove(ledger, `lib/deflate/${file}`, /Z7/, { FAREWELL_LOOPS: '10000', TAP_TIMEOUT: '600' })
     },
   },
   { id: 'Z8', attack: '1,000 idle connections with context takeover', run: idle },
