@@ -33,10 +33,12 @@ const patience = 60_000
 /** What is told beside the figures: who was left out, and why. */
 const notes: string[] = []
 
-/** Names that `--workload` gives are all measured; else those of a quick run, or all. */
+/** One by its name, which may hold commas, or those of some groups; else those of a quick run, or all. */
 function isChosen({ name, group, quick }: Workload): boolean {
-  if (options.workload === undefined) return quick || options.full
-  return options.workload === name || options.workload.split(',').includes(group)
+  const { workload } = options
+  if (workload === undefined) return quick || options.full
+  if (workloads.some((each) => each.name === workload)) return name === workload
+  return workload.split(',').includes(group)
 }
 
 function takesPart(contestant: Contestant, workload: Workload): boolean {

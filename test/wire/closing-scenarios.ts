@@ -1,6 +1,7 @@
 /** The ways in which a connection ends: who begins, and what the peer or the application makes of it. */
 import { Buffer } from 'node:buffer'
 import { Opcode } from '../../frames/opcode.ts'
+import { beatInterval } from '../../lib/heartbeat.ts'
 import type { CloseFrame, CloseTrigger, Connection, Message } from '../../lib/index.ts'
 import { type Case, closeTimeout, lingerTimeout, type Scenario, type Story, until } from './closing-case.ts'
 import { turns } from './watch.ts'
@@ -346,6 +347,7 @@ const silences: Scenario[] = [
     async play(it) {
       await clog(it)
       it.peer.close(1000, 'bye')
+      it.timers.advance(beatInterval) // While our output waits, each beat reads on a little.
       await it.untilState('close-done')
       await it.endsAfter(closeTimeout)
     },
@@ -619,6 +621,7 @@ const violations: Scenario[] = [
     async play(it) {
       await clog(it)
       it.peer.hex(it.role === 'server' ? '83 80' : '83 00')
+      it.timers.advance(beatInterval)
       await it.untilState('failing')
       it.peer.readOn()
       await it.peer.untilClose()
@@ -1254,6 +1257,7 @@ const queues: Scenario[] = [
       await it.t.rejects(connection.receive({ signal }), reason)
       it.t.equal(connection.state, 'open')
       peer.text('for the next')
+      it.timers.advance(beatInterval)
       it.t.equal(await next, 'for the next')
       peer.readOn()
       await connection.drained()
