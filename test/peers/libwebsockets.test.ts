@@ -31,6 +31,14 @@ const kind: Kind = {
   ],
 }
 
+const server: Kind = {
+  ...kind,
+  differences: [
+    ...(kind.differences ?? []),
+    { tests: /their Pings are answered/, why: 'its server tells nothing of the Pong to an empty Ping' },
+  ],
+}
+
 function build(folder: string): Command | string {
   if (!existsSync('/usr/include/libwebsockets.h')) return 'apt-get install gcc libc6-dev libwebsockets-dev'
   const program = join(folder, 'libwebsockets')
@@ -41,4 +49,4 @@ function build(folder: string): Command | string {
   return { program, args: [] }
 }
 
-await meetForeign(t, { title: 'libwebsockets', command: build, client: kind, server: kind })
+await meetForeign(t, { title: 'libwebsockets', command: build, client: kind, server })
