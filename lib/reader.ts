@@ -121,6 +121,7 @@ export class Reader implements InflationSink {
 
   /** Some time has gone by: what waited for that may go on. */
   beat(): void {
+    this.#inflation?.beat()
     const late = this.#rateLimit?.exceeded === true
     if (!this.#outputWaits && !late) return
     this.#sips = true

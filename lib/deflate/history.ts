@@ -1,13 +1,23 @@
-/** The end of a stream of messages, as far back as a window reaches: the context that takeover keeps (RFC 7692 7.2). */
+/**
+ * The end of a stream of messages, as far back as a window reaches: the context that takeover keeps (RFC 7692 7.2).
+ * While it is not wanted it is kept compressed.
+ */
 import { Buffer } from 'node:buffer'
+import { deflateRawSync, inflateRawSync } from 'node:zlib'
 
 const empty = Buffer.alloc(0)
 const firstCapacity = 1024
+/** Less is not worth compressing. */
+const leastPacked = 8 * 1024
 
 export class History {
   readonly #reach: number
   #bytes = empty
   #end = 0
+  /** The latest bytes, compressed; then there are no others. */
+  #packed: Buffer | undefined
+  /** It has been tried, and nothing has been wanted since. */
+  #tried = false
 
   /** `reach` is how many bytes are kept. */
   constructor(reach: number) {
@@ -16,14 +26,47 @@ export class History {
 
   /** The latest bytes, the last one last; valid until the next `append`. */
   get latest(): Buffer {
+    this.#unpack()
     return this.#bytes.subarray(Math.max(0, this.#end - this.#reach), this.#end)
   }
 
+  /** Bytes of memory that it takes. */
+  get held(): number {
+    return this.#packed?.length ?? this.#bytes.length
+  }
+
+  /** It is worth a `pack`. */
+  get packable(): boolean {
+    return !this.#tried && this.#end >= leastPacked
+  }
+
   append(bytes: Uint8Array): void {
+    this.#unpack()
     const added = bytes.length > this.#reach ? bytes.subarray(bytes.length - this.#reach) : bytes
     if (this.#end + added.length > this.#bytes.length) this.#makeRoom(added.length)
     this.#bytes.set(added, this.#end)
     this.#end += added.length
+  }
+
+  /** Takes less memory, if that gains a quarter, until something is wanted again. */
+  pack(): void {
+    const { latest } = this
+    this.#tried = true
+    const packed = deflateRawSync(latest, { level: 1 })
+    if (packed.length > latest.length * 0.75) return
+    // zlib's buffer is longer than what is in it.
+    this.#packed = Buffer.allocUnsafeSlow(packed.length)
+    this.#packed.set(packed)
+    this.#bytes = empty
+    this.#end = 0
+  }
+
+  #unpack(): void {
+    this.#tried = false
+    if (this.#packed === undefined) return
+    const bytes = inflateRawSync(this.#packed, { chunkSize: this.#reach })
+    this.#packed = undefined
+    this.append(bytes)
   }
 
   /** Grows with what there is to keep, up to an eighth more than the reach: moving it now and then costs little. */

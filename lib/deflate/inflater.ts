@@ -25,6 +25,8 @@ const shortInput = 16 * 1024
 const shortOutput = 128 * 1024
 const smallestChunk = 1024
 const largestChunk = 64 * 1024
+/** Beats without a message, after which the window is kept compressed. */
+const beatsToPack = 10
 /** Final blocks that a message may have: legal, but each costs a call of zlib, and so many serve nobody. */
 const maxFinalBlocks = 64
 
@@ -34,6 +36,7 @@ export class Inflater {
   readonly #maxSize: number
   readonly #allowance: Allowance
   #stopped = false
+  #silentBeats = 0
   /** What the thread pool does, or is to do. */
   #underWay: Unfinished | undefined
 
@@ -52,12 +55,28 @@ export class Inflater {
 
   /** Takes a message in pieces. Messages are to be given in order, each when the one before is done. */
   inflate(pieces: readonly Buffer[]): Inflated | Promise<Inflated> {
+    this.#silentBeats = 0
     const input = Buffer.concat([...pieces, tail])
     if (input.length > shortInput) return this.#inflateLong(input)
     if (this.#allowance.take()) return this.#inflateShort(input)
     return new Promise((resolve) => {
       this.#allowance.wait(() => resolve(this.#stopped ? nothing : this.#inflateShort(input)))
     })
+  }
+
+  /** Bytes of memory that the window takes. */
+  get held(): number {
+    return this.#history?.held ?? 0
+  }
+
+  /**
+   * Some time has gone by. When the peer has been silent for long its window is compressed, which takes some tenths of
+   * a millisecond: as many of them in a turn as there is time for, the others later.
+   */
+  beat(): void {
+    const history = this.#history
+    if (history?.packable !== true || ++this.#silentBeats < beatsToPack) return
+    if (this.#allowance.take()) history.pack()
   }
 
   /** The message under way is not wanted any more, and none will come: what it holds is let go of. */

@@ -44,6 +44,11 @@ export class Inflation implements MessageSink {
     return this.#next !== undefined
   }
 
+  /** Some time has gone by. */
+  beat(): void {
+    if (!this.#busy) this.#inflater.beat()
+  }
+
   message(message: Message): void {
     if (!this.#busy) return this.#sink.message(message)
     this.#inOrder(message.length, () => this.#sink.message(message))

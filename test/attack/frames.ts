@@ -165,7 +165,7 @@ async function emptyFragments(ledger: Ledger): Promise<void> {
     )
     const last = frame(continuation, '', { fin: false })
     await besiege(ledger, name, { compression: true }, async (target) => {
-      const count = ledger.quick ? 10 : 200
+      const count = ledger.quick ? 2 : 200
       const storm = async (attackers: readonly Attacker[]): Promise<void> => {
         for (const attacker of attackers) {
           await attacker.write(borne)

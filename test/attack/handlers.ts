@@ -102,7 +102,7 @@ async function broken(ledger: Ledger, how: 'throws' | 'rejects'): Promise<void> 
 async function reports(target: Target, act: () => Promise<void>): Promise<number> {
   const before = await target.report()
   await act()
-  await settled(target, 0)
+  await settled(target)
   return (await target.report()).handlerErrors - before.handlerErrors
 }
 

@@ -14,11 +14,21 @@ export interface Row {
   readonly run: (ledger: Ledger) => Promise<void>
 }
 
-/** Tests that stand for the row: those of that file with a title like this are run, and must pass. */
-export async function prove(ledger: Ledger, file: string, titles: RegExp): Promise<void> {
+/**
+ * Tests that stand for the row: those of that file with a title like this are run, and must pass. `settings` are
+ * variables of the environment that the tests look at.
+ */
+export async function prove(
+  ledger: Ledger,
+  file: string,
+  titles: RegExp,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const program = fileURLToPath(new URL(`../${file}.test.js`, import.meta.url))
-  const child = spawn(process.execPath, [program], {
-    env: { ...process.env, TAP_GREP: String(titles) },
+  // As tap would run it: a test may put something else in the place of a module.
+  const mock = import.meta.resolve('@tapjs/mock/import')
+  const child = spawn(process.execPath, ['--import', mock, program], {
+    env: { ...process.env, ...settings, TAP_GREP: String(titles) },
     stdio: ['ignore', 'pipe', 'ignore'],
   })
   const [output, [status]] = await Promise.all([text(child.stdout), once(child, 'close')])

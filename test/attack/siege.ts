@@ -39,7 +39,7 @@ async function withstand(
   await first.write(frame(Opcode.text, 'hello'))
   await first.flush()
   first.leave()
-  const before = await settled(target, 0)
+  const before = await settled(target)
   const bystander = watched ? await Bystander.enter(target.port) : undefined
   await attack(target)
   if (bystander !== undefined) {
@@ -47,24 +47,27 @@ async function withstand(
     if (echo > 0) ledger.note(`${name}: echo of another peer, p99`, echo, 50, 'ms')
   }
   target.dismiss()
-  const after = await settled(target, before.descriptors)
+  const after = await settled(target, before)
   ledger.must(`${name}: nothing escaped`, after.escaped === 0)
   ledger.must(
     `${name}: no connection, descriptor or handle is left`,
-    after.connections === 0 && after.descriptors <= before.descriptors && after.handles <= before.handles,
+    after.connections === 0 && holdsNoMore(after, before),
   )
 }
 
-/** How the server is when it has forgotten all connections and has no more descriptors than that, or will not. */
-export async function settled(target: Target, descriptors: number): Promise<Settled> {
+/** How the server is when it has forgotten all connections and holds no more than before, or will not. */
+export async function settled(target: Target, before?: Settled): Promise<Settled> {
   const until = performance.now() + patience
   for (;;) {
     const { escaped, connections, handles } = await target.report()
     const now = { escaped, connections, handles, descriptors: target.descriptors }
-    const enough = connections === 0 && (descriptors === 0 || now.descriptors <= descriptors)
-    if (enough || performance.now() > until) return now
+    if ((connections === 0 && holdsNoMore(now, before)) || performance.now() > until) return now
     await sleep(50)
   }
+}
+
+function holdsNoMore(now: Settled, before: Settled = now): boolean {
+  return now.descriptors <= before.descriptors && now.handles <= before.handles
 }
 
 export interface Settled {
@@ -106,7 +109,7 @@ export async function usualGrowth(
     const attackers = await enter()
     rounds.push(await growth(target, () => attack(attackers)))
     for (const attacker of attackers) attacker.leave()
-    await settled(target, 0)
+    await settled(target)
   }
   return {
     held: percentile(

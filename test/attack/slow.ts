@@ -76,7 +76,7 @@ async function flooded(ledger: Ledger): Promise<void> {
 async function throttled(seed: number): Promise<string | undefined> {
   const random = new Random('S2', seed)
   const [ours, theirs] = memoryPair({
-    capacity: 1 + random.below(random.pick([1, 16, 4096])),
+    capacity: 1 + random.below(random.pick([7, 64, 4096])),
     highWaterMark: 1 + random.below(4096),
     onDestroy: random.pick(['end', 'reset']),
   })

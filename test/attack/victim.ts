@@ -139,6 +139,7 @@ process.on('message', async (command: Command) => {
 
 const leave = (): void => process.exit()
 process.on('disconnect', leave)
+if (!process.connected) leave() // Before we listened for it.
 
 await once(server, 'listening')
 process.send?.(portOf(server))

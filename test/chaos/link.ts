@@ -4,7 +4,7 @@
  */
 import type { Buffer } from 'node:buffer'
 import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
+import { Agent, type IncomingMessage } from 'node:http'
 import { connect as connectTcp, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { asError } from '../../lib/errors.ts'
@@ -30,6 +30,11 @@ const firstStep = 10
 const longestStep = 1000
 /** No connection may need longer than this, in ms of its own clock. */
 const deadline = 10 * 60 * 1000
+
+/** Finds every name here. Each connection has one of its own, since to one address they open one after another. */
+const agent = new Agent({
+  lookup: (_name, _options, found) => found(null, [{ address: '127.0.0.1', family: 4 }]),
+})
 
 /** Bugs to plant. */
 export interface Sabotage {
@@ -99,8 +104,8 @@ export class Link {
 
   async play(port: number): Promise<LinkResult> {
     const closeReply = this.plan.client.manualReply ? 'manual' : 'auto'
-    const url = `ws://127.0.0.1:${port}/${this.plan.number}`
-    void connect(url, { ...this.#options, closeReply }).then(
+    const url = `ws://link-${this.plan.number}.test:${port}/${this.plan.number}`
+    void connect(url, { ...this.#options, agent, closeReply }).then(
       (connection) => {
         this.#moved()
         this.#clientEnd = this.#endpoint(connection, 'client')

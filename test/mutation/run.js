@@ -39,6 +39,7 @@ function mutate(file) {
       '!tsconfig.json',
       '!package.json',
       '**/node_modules',
+      '**/.build',
     ],
     concurrency: 2,
     // A loop without an end is found by counting. This is for a machine that is busy.

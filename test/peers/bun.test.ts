@@ -24,7 +24,7 @@ const server: Kind = {
       why: 'tells its own Close for the end, and does not wait for the answer',
     },
     {
-      tests: /^7692.*serverMaxWindowBits/,
+      tests: /7692.*serverMaxWindowBits/,
       why: 'declines compression where server_max_window_bits is asked for',
     },
   ],

@@ -5,7 +5,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
 /** Where this folder's files are that are not compiled, seen from where this one is compiled to. */
-const folder = new URL('../../../', import.meta.url)
+export const folder: URL = new URL('../../../', import.meta.url)
 const require = createRequire(folder)
 
 export function versionOf(name: string): string {

@@ -1,7 +1,7 @@
 /** What came out of a suite, a line of JSON for each pairing, in the file that $INTEROP_RESULTS names. */
 import { appendFileSync } from 'node:fs'
 import process from 'node:process'
-import type { Feature } from './case.ts'
+import type { Case, Feature } from './case.ts'
 import type { Pairing } from './meeting.ts'
 import type { Difference, Transport } from './peer.ts'
 
@@ -18,6 +18,8 @@ export interface Row {
   readonly cells: { [column in Column]?: Cell }
   /** What it does otherwise. */
   readonly notes: string[]
+  /** The titles of what failed. */
+  readonly failures: string[]
 }
 
 /** Over TCP each feature has a column; other transports have one each. */
@@ -27,11 +29,12 @@ export class Results {
   readonly #row: Row
 
   constructor({ ourRole, name, version, notes = [] }: Pairing) {
-    this.#row = { ourRole, peer: `${name} ${version}`, cells: {}, notes: [...notes] }
+    this.#row = { ourRole, peer: `${name} ${version}`, cells: {}, notes: [...notes], failures: [] }
   }
 
-  note(feature: Feature, transport: Transport, passed: boolean): void {
+  note({ feature, title }: Case, transport: Transport, passed: boolean): void {
     this.#cell(feature, transport)[passed ? 'passed' : 'failed']++
+    if (!passed) this.#row.failures.push(`${title}, over ${transport}`)
   }
 
   differs(feature: Feature, transport: Transport, { why }: Difference): void {

@@ -23,7 +23,7 @@ export async function suite(t: Test, pairing: Pairing, certificate: Certificate)
         if (difference === undefined) {
           const test = t.test(each.title, (t) => play(t, each, pairing, transport, certificate))
           await test
-          results.note(each.feature, transport, test.subtest?.passing() ?? false)
+          results.note(each, transport, test.subtest?.passing() ?? false)
         } else {
           results.differs(each.feature, transport, difference)
         }

@@ -3,6 +3,7 @@ import type { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { portOf } from '../help/serve.ts'
+import { addressOf } from './address.ts'
 
 /** One direction. */
 export interface Passed {
@@ -71,14 +72,13 @@ class Direction implements Passed {
   }
 }
 
-/** Leads to the server at a `ws:` address, for one connection. */
+/** Leads to the server at an address, for one connection. */
 export async function layWire(url: string): Promise<Laid> {
-  const { hostname, port } = new URL(url)
   const sockets: Socket[] = []
   const server = createServer({ allowHalfOpen: true })
   const wire = new Promise<Wire>((resolve) => {
     server.once('connection', (client: Socket) => {
-      const upstream = connect({ port: Number(port), host: hostname, allowHalfOpen: true })
+      const upstream = connect({ ...addressOf(url), allowHalfOpen: true })
       sockets.push(client, upstream)
       const fromClient = new Direction(client, upstream)
       const fromServer = new Direction(upstream, client)

@@ -9,6 +9,7 @@ const documents = [
   'examples/README.md',
   'bench/README.md',
   'test/fuzz/README.md',
+  'test/peers/README.md',
   'test/nodes/README.md',
   'test/requirements/README.md',
 ]

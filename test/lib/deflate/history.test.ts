@@ -2,7 +2,7 @@ import t from 'tap'
 import { Buffer } from 'node:buffer'
 import { History } from '../../../lib/deflate/history.ts'
 import { Random } from '../../fuzz/random.ts'
-import { noise } from './samples.ts'
+import { noise, textOf } from './samples.ts'
 
 await t.test('7692-7.2.2-window-kept: the latest bytes at every boundary', async (t) => {
   for (const reach of [1, 2, 8, 9, 100, 256, 1024, 1100]) {
@@ -32,13 +32,47 @@ await t.test('7692-7.2.2-window-32768: 32 KiB in pieces of every kind', async (t
   }
 })
 
+await t.test(
+  'Z8: what is not wanted for long is kept compressed, and is what it was when it is wanted again',
+  async (t) => {
+    for (const size of [8 * 1024, 20_000, 32768, 36_000, 100_000]) {
+      for (const wanted of ['latest', 'append'] as const) {
+        const text = Buffer.from(textOf(size))
+        const history = new History(32768)
+        history.append(text)
+        t.ok(history.packable)
+        history.pack()
+        t.ok(history.held < 0.4 * Math.min(size, 32768), `${history.held} bytes of ${size}`)
+        t.notOk(history.packable, 'not again')
+        if (wanted === 'append') history.append(Buffer.from('more'))
+        const all = wanted === 'append' ? Buffer.concat([text, Buffer.from('more')]) : text
+        t.strictSame(history.latest, all.subarray(-32768))
+        t.ok(history.packable, 'again')
+      }
+    }
+  },
+)
+
+await t.test('Z8: what would gain little is kept as it is', async (t) => {
+  const short = new History(32768)
+  short.append(Buffer.from(textOf(8 * 1024 - 1)))
+  t.notOk(short.packable)
+  const history = new History(32768)
+  const bytes = noise(40_000)
+  history.append(bytes)
+  history.pack()
+  t.equal(history.held, 36 * 1024)
+  t.notOk(history.packable, 'it is not tried again before something is wanted')
+  t.strictSame(history.latest, bytes.subarray(-32768))
+})
+
 await t.test('Z8: an idle history holds no more than an eighth above its reach', async (t) => {
   const history = new History(32768)
-  t.equal(history.latest.buffer.byteLength, 0, 'none before the first message')
+  t.equal(history.held, 0, 'none before the first message')
   history.append(noise(10))
-  t.equal(history.latest.buffer.byteLength, 1024)
+  t.equal(history.held, 1024)
   for (let at = 0; at < 3000; at++) history.append(noise(100, at))
-  t.equal(history.latest.buffer.byteLength, 36 * 1024)
+  t.equal(history.held, 36 * 1024)
   history.append(noise(1_000_000))
-  t.equal(history.latest.buffer.byteLength, 36 * 1024)
+  t.equal(history.held, 36 * 1024)
 })

@@ -4,7 +4,7 @@ import * as zlib from 'node:zlib'
 import { Allowance } from '../../../lib/deflate/allowance.ts'
 import { type Inflated, Inflater } from '../../../lib/deflate/inflater.ts'
 import { Random } from '../../fuzz/random.ts'
-import { watchProcess } from '../../help/loop.ts'
+import { turns, watchProcess } from '../../help/loop.ts'
 import { vectors } from '../../vectors/vectors.ts'
 import { compress, jsonOf, noise, textOf } from './samples.ts'
 
@@ -307,6 +307,48 @@ await t.test('Z10: what is too much for one turn waits for the next', async (t) 
   t.strictSame(await waiting, hello)
   t.equal(await bomb, 'too-big', 'and then maybe for the thread pool')
 })
+
+await t.test('Z8: the window of a peer that is silent for ten beats is kept compressed', async (t) => {
+  const one = inflater()
+  const text = Buffer.from(textOf(40_000))
+  await one.inflate([compress(text)])
+  for (let beat = 0; beat < 9; beat++) one.beat()
+  t.equal(one.held, 36 * 1024)
+  t.strictSame(await one.inflate([compress(jsonOf(1), text.subarray(-32768))]), jsonOf(1))
+  for (let beat = 0; beat < 9; beat++) one.beat()
+  t.equal(one.held, 36 * 1024, 'a message breaks the silence')
+  one.beat()
+  t.ok(one.held < 16 * 1024, `${one.held} bytes`)
+  const sent = Buffer.concat([text, jsonOf(1)]).subarray(-32768)
+  const next = Buffer.from(textOf(20_000).slice(-2000))
+  t.strictSame(await one.inflate([compress(next, sent)]), next, 'the window is as it was')
+  const none = inflater({ takeover: false })
+  none.beat()
+  t.equal(none.held, 0)
+})
+
+await t.test(
+  'Z8: as many windows are compressed in a turn as there is time for, the others later',
+  async (t) => {
+    let now = 0
+    const turn = new Allowance(() => now)
+    const all = Array.from({ length: 3 }, () => inflater({ turn }))
+    for (const one of all) await one.inflate([compress(textOf(40_000))])
+    const beat = (): void => {
+      for (const one of all) {
+        one.beat()
+        now += 3
+      }
+    }
+    const packed = (): number => all.filter(({ held }) => held < 16 * 1024).length
+    await turns(2)
+    for (let beats = 0; beats < 10; beats++) beat()
+    t.equal(packed(), 2)
+    await turns(2)
+    beat()
+    t.equal(packed(), 3)
+  },
+)
 
 await t.test('Z7: nothing more is done for one that was stopped', async (t) => {
   const bomb = compress(Buffer.alloc(64 * mebibyte))

@@ -146,6 +146,19 @@ await t.test('Z9: what is under way and what waits is charged; over the budget i
   t.strictSame(almost.lines, ['violation 1013'])
 })
 
+await t.test('Z8: the window is left alone while a message is being decompressed with it', async (t) => {
+  const one = new Inflater(15, false, mebibyte, new Allowance(() => 0))
+  const sink = { message() {}, control() {}, violation() {}, fellBehind() {}, caughtUp() {} }
+  const inflation = new Inflation(one, new Budget(mebibyte), sink)
+  inflation.compressed(binary, [compress(textOf(40_000))], 1)
+  await until(() => !inflation.busy)
+  inflation.compressed(binary, [compress(noise(40_000))], 1)
+  for (let beat = 0; beat < 20; beat++) inflation.beat()
+  t.ok(inflation.busy)
+  t.equal(one.held, 36 * 1024)
+  await until(() => !inflation.busy)
+})
+
 await t.test('Z7: stopped at every step, nothing more comes out and nothing stays charged', async (t) => {
   const watch = watchProcess()
   const steps: readonly [name: string, act: (scene: Scene) => Promise<void> | void][] = [

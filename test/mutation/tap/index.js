@@ -7,13 +7,14 @@ import assert from 'node:assert'
 const write = (line) => process.stdout.write(`${line}\n`)
 
 function fail(why) {
-  write(`not ok 1 - ${String(why).split('\n', 1)}\n1..1`)
+  write(`not ok 1 - ${String(why).replaceAll('\n', ' ')}\n1..1`)
   process.exit(1)
 }
 
 /** What tap calls a match: as much of the value as the pattern asks for. */
 function matches(value, pattern) {
   if (pattern instanceof RegExp) return pattern.test(String(value))
+  if (pattern instanceof Error) return value.name === pattern.name && value.message === pattern.message
   if (typeof pattern === 'string' && typeof value === 'string') return value.includes(pattern)
   if (typeof pattern === 'function' && pattern.prototype !== undefined && typeof value === 'object')
     return value instanceof pattern

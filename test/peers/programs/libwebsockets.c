@@ -1,8 +1,10 @@
 /* libwebsockets, client and server, told what to do on stdin; see ../README.md. All of it is one event loop. */
 #include <libwebsockets.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define MAX_NAMES 8
@@ -335,6 +337,7 @@ int main(int count, char **arguments)
 	struct lws_context_creation_info info = { 0 };
 	struct end *control = end_of("0");
 	(void)count;
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* Should it loop, it does not see the end of stdin. */
 	key_file = arguments[1];
 	cert_file = arguments[2];
 	lws_set_log_level(LLL_ERR, NULL);
