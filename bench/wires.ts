@@ -28,27 +28,27 @@ export async function openWires(
   return wires
 }
 
-/** From a client, which is told to connect. */
+/** From a client, which is told to connect. It may wait for one handshake before it begins the next (RFC 6455 4.1). */
 export async function acceptWires(client: ContestantProcess, count: number): Promise<Wire[]> {
-  const sockets: Socket[] = []
   const server = createServer({ noDelay: true })
   server.listen(0, host)
   await once(server, 'listening')
+  const accepted: Promise<Wire>[] = []
   const all = new Promise<void>((resolve) => {
     server.on('connection', (socket) => {
-      if (sockets.push(socket) === count) resolve()
+      if (accepted.push(accept(socket)) === count) resolve()
     })
   })
   client.connect(portOf(server.address()), count)
   await all
   server.close()
-  return Promise.all(
-    sockets.map(async (socket) => {
-      const wire = Wire.over(socket)
-      await wire.accept()
-      return wire
-    }),
-  )
+  return Promise.all(accepted)
+}
+
+async function accept(socket: Socket): Promise<Wire> {
+  const wire = Wire.over(socket)
+  await wire.accept()
+  return wire
 }
 
 export async function closeWires(wires: readonly Wire[]): Promise<void> {

@@ -10,7 +10,7 @@ import { Target, type TargetOptions } from './target.ts'
 export const limit: number = 1024 * 1024
 
 /** How long a server may take to forget its attackers. */
-const patience = 20_000
+const patience = 60_000
 
 /** Attacks a server of its own; `name` stands in front of what is noted. */
 export async function besiege(
@@ -82,17 +82,19 @@ export interface Growth {
   /** When the garbage has been collected, and the attackers are still there. */
   readonly held: number
   readonly peak: number
+  /** The part of `held` that is in use, as the server tells: without what V8 and malloc keep for later. */
+  readonly used: number
 }
 
 /** What one attack makes the server hold. */
 export async function growth(target: Target, attack: () => Promise<void>): Promise<Growth> {
-  await target.collect()
+  const { heap } = await target.collect()
   const before = target.memory.now
   target.forgetPeak()
   await attack()
   const { peak } = target.memory
-  await target.collect()
-  return { held: (target.memory.now - before) / 1e6, peak: (peak - before) / 1e6 }
+  const used = (await target.collect()).heap - heap
+  return { held: (target.memory.now - before) / 1e6, peak: (peak - before) / 1e6, used: used / 1e6 }
 }
 
 /**
@@ -111,14 +113,10 @@ export async function usualGrowth(
     for (const attacker of attackers) attacker.leave()
     await settled(target)
   }
-  return {
-    held: percentile(
-      rounds.map(({ held }) => held),
+  const median = (figure: keyof Growth): number =>
+    percentile(
+      rounds.map((round) => round[figure]),
       0.5,
-    ),
-    peak: percentile(
-      rounds.map(({ peak }) => peak),
-      0.5,
-    ),
-  }
+    )
+  return { held: median('held'), peak: median('peak'), used: median('used') }
 }

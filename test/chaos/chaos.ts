@@ -1,7 +1,7 @@
 /** Plays the connections of a seed, some at a time, over TCP on this machine, and counts what came of them. */
 import type { Buffer } from 'node:buffer'
 import { createServer as createHttpServer } from 'node:http'
-import { createServer, type Server } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { turns, until } from '../help/loop.ts'
 import { portOf } from '../help/serve.ts'
@@ -47,24 +47,18 @@ export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
   const links = new Map<number, Link>()
   const http = createHttpServer({ requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 })
   http.on('upgrade', (request, socket, head) => linkOf(links, request.url)?.upgrade(request, socket, head))
-  const proxy = createServer({ allowHalfOpen: true, noDelay: true })
-  const openSockets = countSockets([http, proxy])
+  // The client opens one connection to an address at a time, so each player has a network of its own.
+  const players = only === undefined ? atOnce : 1
+  const proxies = Array.from({ length: players }, () => createServer({ allowHalfOpen: true, noDelay: true }))
+  const openSockets = countSockets([http, ...proxies])
   // Connections that were begun and have not got through to the server: the event loop takes one in a turn.
   let awaited = 0
   const arriving = (): boolean => awaited > 0
   http.on('connection', () => awaited--)
-  http.listen(0, '127.0.0.1')
-  proxy.listen(0, '127.0.0.1')
-  await Promise.all([once(http, 'listening'), once(proxy, 'listening')])
+  for (const server of [http, ...proxies]) server.listen(0, '127.0.0.1')
+  await Promise.all([http, ...proxies].map((server) => once(server, 'listening')))
   const httpPort = portOf(http)
-  proxy.on('connection', (socket) => {
-    socket.on('error', () => {})
-    // The client says its request at once and whole; no byte goes further before the plan is known.
-    socket.once('data', (head: Buffer) => {
-      const path = /^GET (\S+) /.exec(head.toString('latin1'))?.[1]
-      void linkOf(links, path)?.tie(socket, head, httpPort)
-    })
-  })
+  for (const proxy of proxies) proxy.on('connection', (socket) => tie(links, socket, httpPort))
 
   const tally = new Tally()
   const escaped = watchEscapes()
@@ -73,7 +67,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
   const more = (): boolean =>
     tally.violations.length < enough &&
     (only === undefined ? tally.messages < messages : tally.connections === 0 && next === only)
-  const player = async (): Promise<void> => {
+  const play = async (proxy: Server): Promise<void> => {
     while (more()) {
       const number = next++
       const link = new Link(planOf(seed, number), arriving, sabotage)
@@ -86,16 +80,24 @@ export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
       options.onProgress?.(tally.messages)
     }
   }
-  await Promise.all(Array.from({ length: only === undefined ? atOnce : 1 }, player))
+  await Promise.all(proxies.map(play))
 
-  http.close()
-  proxy.close()
+  for (const server of [http, ...proxies]) server.close()
   for (let turn = 0; turn < 1000 && openSockets() > 0; turn++) await turns()
   if (openSockets() > 0) tally.fault(-1, `${openSockets()} sockets are left`)
   http.closeAllConnections()
-  await until(() => !http.listening && !proxy.listening)
+  await until(() => [http, ...proxies].every(({ listening }) => !listening))
   for (const fault of await escaped()) tally.fault(-1, fault)
   return tally
+}
+
+function tie(links: ReadonlyMap<number, Link>, socket: Socket, httpPort: number): void {
+  socket.on('error', () => {})
+  // The client says its request at once and whole; no byte goes further before the plan is known.
+  socket.once('data', (head: Buffer) => {
+    const path = /^GET (\S+) /.exec(head.toString('latin1'))?.[1]
+    void linkOf(links, path)?.tie(socket, head, httpPort)
+  })
 }
 
 function linkOf(links: ReadonlyMap<number, Link>, path = ''): Link | undefined {

@@ -17,7 +17,7 @@ export interface Talk {
   readonly keepalive: number
 }
 
-/** What an end tells. `progress`: it has received a part, or all, and the connection is open. */
+/** What an end tells. `progress`: it has received a part of the messages. */
 export type News =
   | { readonly kind: 'listening' | 'progress' | 'received-all' }
   | { readonly kind: 'failed'; readonly message: string }
@@ -55,7 +55,7 @@ async function talk(connection: Connection, plan: Talk, seed: number, peerSeed: 
   connection.on('message', (message) => {
     const fault = check.faultOf(message)
     if (fault !== undefined) faults.push(fault)
-    if (check.received === Math.ceil(plan.messages / 3)) tell({ kind: 'progress' })
+    if (check.received === Math.min(50, Math.ceil(plan.messages / 3))) tell({ kind: 'progress' })
     if (check.received === plan.messages) tell({ kind: 'received-all' })
     if (role === 'client' && plan.closes && over()) void connection.close(1000)
   })

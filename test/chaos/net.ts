@@ -114,8 +114,8 @@ const scenarios: readonly Scenario[] = [
   {
     name: 'R2: the plug is pulled while both send',
     talk: long,
-    during: async () => {
-      await sleep(500)
+    during: async (client) => {
+      await client.told('progress')
       plug('down')
     },
     ends: 'not clean',
@@ -133,8 +133,8 @@ const scenarios: readonly Scenario[] = [
   {
     name: 'R2: packets to the client are dropped while both send',
     talk: long,
-    during: async () => {
-      await sleep(500)
+    during: async (client) => {
+      await client.told('progress')
       lose('client', 1)
     },
     ends: 'not clean',
@@ -142,8 +142,8 @@ const scenarios: readonly Scenario[] = [
   {
     name: 'R1: packets to the client are answered by a reset',
     talk: long,
-    during: async () => {
-      await sleep(500)
+    during: async (client) => {
+      await client.told('progress')
       reset('client')
     },
     ends: 'not clean',
@@ -151,8 +151,8 @@ const scenarios: readonly Scenario[] = [
   {
     name: 'R1: packets to the server are answered by a reset',
     talk: long,
-    during: async () => {
-      await sleep(500)
+    during: async (client) => {
+      await client.told('progress')
       reset('server')
     },
     ends: 'not clean',

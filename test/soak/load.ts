@@ -106,7 +106,9 @@ async function arrive(): Promise<void> {
     const compression = random.once(2)
     visitors.add(new Visitor(await connect(`ws://127.0.0.1:${options.port}/`, { compression })))
   } catch (error) {
-    if (!stopped) fault(`connect: ${String(error)}`)
+    // A machine that is busy with other things lets both sides' time limits pass.
+    if (/took longer than| 408 /.test(String(error))) add('came too late')
+    else if (!stopped) fault(`connect: ${String(error)}`)
   }
 }
 

@@ -39,7 +39,8 @@ async function echo(t: Test, transport: Transport): Promise<void> {
   const count = transport.name === 'memory' ? 64 : 4096
   const frame = peer.encode(binary, Buffer.alloc(size))
   for (let n = 0; n < count; n++) peer.write(frame)
-  while (connection.bufferedAmount < 2 * highWaterMark) await turns(1)
+  // It stops at twice the mark, and the socket may take a part of that before it is looked at.
+  while (connection.bufferedAmount < highWaterMark) await turns(1)
   await turns(200)
   t.ok(connection.bufferedAmount < 2 * highWaterMark + 2 * (size + 4), `${connection.bufferedAmount}`)
   t.equal(connection.state, 'open')

@@ -157,6 +157,10 @@ await t.test('Z8: the window is left alone while a message is being decompressed
   t.ok(inflation.busy)
   t.equal(one.held, 36 * 1024)
   await until(() => !inflation.busy)
+  inflation.compressed(binary, [compress(textOf(40_000))], 1)
+  await until(() => !inflation.busy)
+  for (let beat = 0; beat < 10; beat++) inflation.beat()
+  t.ok(one.held < 16 * 1024, `${one.held} bytes behind it`)
 })
 
 await t.test('Z7: stopped at every step, nothing more comes out and nothing stays charged', async (t) => {
