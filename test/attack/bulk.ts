@@ -131,7 +131,7 @@ async function undecided(ledger: Ledger): Promise<void> {
     await new Promise((resolve) => socket.once('close', resolve))
     return head.slice(9, 12)
   })
-  for (const socket of sockets) socket.write(upgradeRequest())
+  for (const socket of sockets) socket.write(upgradeRequest({ target: '/wait' }))
   while ((await target.report()).requests < count) await sleep(10)
   const began = performance.now()
   const { escaped, status } = await target.close()

@@ -4,6 +4,7 @@ import { Opcode } from '../../frames/opcode.ts'
 import { Random } from '../fuzz/random.ts'
 import { compress } from '../lib/deflate/samples.ts'
 import { type Attacker, dial, frame } from './attacker.ts'
+import { fit } from './fit.ts'
 import type { Ledger } from './ledger.ts'
 import type { Row } from './row.ts'
 import { besiege, settled } from './siege.ts'
@@ -78,18 +79,6 @@ async function churn(ledger: Ledger): Promise<void> {
     ledger.note(`heap of a cycle, over ${all - warm}, ± ${(2 * error).toFixed(2)} B`, slope, 16, 'B')
     ledger.must('the interval holds 0, or lies below it', slope - 2 * error <= 0)
   })
-}
-
-/** A line through the points by least squares, and the standard error of its slope. */
-function fit(points: readonly (readonly [x: number, y: number])[]): { slope: number; error: number } {
-  const mean = (values: readonly number[]): number =>
-    values.reduce((sum, value) => sum + value, 0) / values.length
-  const meanX = mean(points.map(([x]) => x))
-  const meanY = mean(points.map(([, y]) => y))
-  const spread = points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0)
-  const slope = points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0) / spread
-  const residue = points.reduce((sum, [x, y]) => sum + (y - meanY - slope * (x - meanX)) ** 2, 0)
-  return { slope, error: Math.sqrt(residue / (points.length - 2) / spread) }
 }
 
 interface Idle {

@@ -15,13 +15,13 @@ export interface Row {
 }
 
 /**
- * Tests that stand for the row: those of that file with a title like this are run, and must pass. `settings` are
- * variables of the environment that the tests look at.
+ * Tests that stand for the row: those of that file with a title like this are run, and must pass; a list has one such
+ * expression for each level of nested tests. `settings` are variables of the environment that the tests look at.
  */
 export async function prove(
   ledger: Ledger,
   file: string,
-  titles: RegExp,
+  titles: RegExp | readonly RegExp[],
   settings: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const program = fileURLToPath(new URL(`../${file}.test.js`, import.meta.url))
@@ -34,5 +34,8 @@ export async function prove(
   const [output, [status]] = await Promise.all([text(child.stdout), once(child, 'close')])
   const passed = Number(/^# \{[^}]*\bpass: (\d+)/m.exec(output)?.[1] ?? 0)
   if (status !== 0) console.error(output)
-  ledger.must(`${passed} assertions of test/${file}.test.ts, ${titles}`, status === 0 && passed > 0)
+  ledger.must(
+    `${passed} assertions of test/${file}.test.ts, ${[titles].flat().join(' ')}`,
+    status === 0 && passed > 0,
+  )
 }

@@ -8,7 +8,7 @@ import { Attacker } from './attacker.ts'
 
 /**
  * What the server does: echo text and count the rest, listen to nothing, push to whoever sends a message, never come to
- * a decision about a request, or fail in the listener or callback that the path names.
+ * a decision about a request unless it is for `/`, or fail in the listener or callback that the path names.
  */
 export type Manner = 'echo' | 'deaf' | 'push' | 'undecided' | 'broken'
 
