@@ -22,4 +22,4 @@ export class Connecting {
 }
 
 /** All of this process. */
-export const connecting = new Connecting()
+export const connecting: Connecting = new Connecting()

@@ -17,6 +17,9 @@ export class PeerWatch {
   #quietSince: number
   #heard = false
   #pinged = false
+  /** Output waited when we looked last, and so much had been taken. */
+  #outputWaited = false
+  #taken = 0
   /** Where the unfinished message stood when it last came on. */
   #markTime: number
   #markBytes = 0
@@ -34,6 +37,16 @@ export class PeerWatch {
   heard(bytes: number): void {
     this.#heard = true
     this.#bytes += bytes
+  }
+
+  /**
+   * What has become of our output: that the kernel takes on what it had no room for says that the peer has read, and a
+   * Ping of ours may wait behind the rest for long. What it takes at once says nothing of the peer.
+   */
+  output(waiting: number, taken: number): void {
+    if (this.#outputWaited && taken > this.#taken) this.#heard = true
+    this.#outputWaited = waiting > 0
+    this.#taken = taken
   }
 
   /** True when an unfinished message has not come on within the progress timeout. */

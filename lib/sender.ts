@@ -84,6 +84,8 @@ export class Sender {
   /** Whole frames that the socket has not been given. */
   #output: (Buffer | LargeFrame)[] = []
   #outputBytes = 0
+  /** Bytes that the socket has been given in all. */
+  #handedBytes = 0
   /** The part of a block that holds the latest frames of the output: not yet in the list, since it may still grow. */
   #open: Buffer | undefined
   #openStart = 0
@@ -130,6 +132,11 @@ export class Sender {
   /** Bytes that were given and that the kernel has not taken. */
   get bufferedAmount(): number {
     return this.#bytesAhead + this.#behindBytes + this.#compressingBytes
+  }
+
+  /** Bytes that the kernel has taken in all. */
+  get takenAmount(): number {
+    return this.#handedBytes - this.#socket.writableLength
   }
 
   /** Without what waits behind a stream. */
@@ -346,6 +353,7 @@ export class Sender {
 
   #hand(socket: Duplex, bytes: Buffer, last: boolean): void {
     this.#outputBytes -= bytes.length
+    this.#handedBytes += bytes.length
     if (last && this.#closeQueued) socket.write(bytes, (error) => this.#closeWritten(error))
     else if (last && (this.#mustDrain || this.#goOn !== undefined)) socket.write(bytes, () => this.#written())
     else socket.write(bytes)

@@ -644,6 +644,82 @@ await t.test(
   },
 )
 
+/** Has a place for long pieces, unless `full`, and keeps what it was asked. */
+class Roomy extends Calls {
+  readonly asked: [size: number, left: number][] = []
+  readonly rooms: Buffer[] = []
+  full = false
+
+  room(size: number, left: number): Buffer | undefined {
+    this.asked.push([size, left])
+    if (this.full) return undefined
+    const room = Buffer.alloc(size)
+    this.rooms.push(room)
+    return room
+  }
+}
+
+for (const from of ['client', 'server'] as const) {
+  const options: DecoderOptions = { from, maxMessageSize: limit }
+  const maskKey = from === 'client' ? 0x37fa213d : undefined
+  const headerSize = from === 'client' ? 8 : 4
+
+  await t.test(`6455-5.3-unmask: long pieces from a ${from} go to the place that the sink has`, async (t) => {
+    const text = '0123456789abcdefghi'.repeat(1000)
+    const frame = encodeFrame({ opcode: Opcode.binary, payload: text, maskKey })
+    const before = Buffer.from(frame)
+    const calls = new Roomy(options)
+    // 4096 bytes are long, 4095 are not; the key is carried from the one into the other and on.
+    const cuts = [0, 4097, 8192, 12_289, text.length]
+    const chunks = cuts
+      .slice(1)
+      .map((cut, index) => frame.subarray(index === 0 ? 0 : headerSize + cuts[index]!, headerSize + cut))
+    for (const chunk of chunks) calls.decoder.push(chunk)
+    t.same(calls.asked, [
+      [4097, 14_903],
+      [4097, 6711],
+      [6711, 0],
+    ])
+    const pieces = cuts.slice(1).map((cut, index) => text.slice(cuts[index], cut))
+    t.same(
+      calls.lines,
+      pieces.map((piece, index) => `data 2 ${piece}${index === 3 ? '.' : ''}`),
+    )
+    t.same(
+      calls.chunks.map((chunk) => calls.rooms.indexOf(chunk)),
+      [0, -1, 1, 2],
+    )
+    t.ok(chunks[0]!.equals(before.subarray(0, headerSize + 4097)), 'the chunk stays as it came')
+    t.equal(calls.decoder.frames, 1)
+    t.equal(calls.decoder.unfinished, false)
+  })
+
+  await t.test(`long pieces from a ${from}: the sink is asked for all but a whole message`, async (t) => {
+    const payload = 'x'.repeat(4096)
+    const frame = (opcode: Opcode, fin: boolean, size = 4096): Buffer =>
+      encodeFrame({ opcode, payload: payload.slice(0, size), fin, maskKey })
+    const asked = (...frames: Buffer[]): number[] => {
+      const calls = new Roomy(options)
+      for (const bytes of frames) calls.decoder.push(bytes)
+      t.equal(calls.lines.length, frames.length)
+      return calls.asked.flat()
+    }
+    t.same(asked(frame(Opcode.text, true)), [], 'it has it in its chunk')
+    t.same(asked(frame(Opcode.text, false)), [4096, 0], 'more may follow')
+    t.same(asked(frame(Opcode.text, false, 4095)), [], 'too short')
+    t.same(asked(frame(Opcode.text, false, 1), frame(Opcode.continuation, true)), [4096, 0])
+  })
+
+  await t.test(`long pieces from a ${from} stay in their chunk where there is no place`, async (t) => {
+    for (const calls of [new Calls(options), Object.assign(new Roomy(options), { full: true })]) {
+      const frame = encodeFrame({ opcode: Opcode.text, payload: 'x'.repeat(5000), fin: false, maskKey })
+      calls.decoder.push(frame)
+      t.same(calls.lines, [`data 1 ${'x'.repeat(5000)}`])
+      t.equal(calls.chunks[0], frame)
+    }
+  })
+}
+
 await t.test('two decoders do not share anything', async (t) => {
   const one = new Calls(fromServer)
   const two = new Calls(fromServer)

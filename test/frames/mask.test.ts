@@ -193,3 +193,66 @@ await t.test('6455-5.3-unmask: long pieces where there is no WebAssembly', async
   t.equal(into, Buffer.concat([Buffer.alloc(5), masked, Buffer.alloc(5)]).toString('hex'))
   t.strictSame(keys, [0x0a0b0c0d, 0x0a0b0c0d])
 })
+
+await t.test(
+  'SIMD is used from 1024 bytes on, a view from 128 bytes on, and neither for nothing',
+  async (t) => {
+    const program = `
+    const { Module, Instance } = WebAssembly
+    let rounds = 0
+    let views = 0
+    globalThis.WebAssembly = {
+      Module,
+      Instance: class {
+        constructor(module) {
+          const { m, x } = new Instance(module).exports
+          const counted = (start, end, word) => {
+            rounds++
+            x(start, end, word)
+          }
+          this.exports = { m, x: counted }
+        }
+      },
+    }
+    globalThis.DataView = class extends DataView {
+      constructor(...place) {
+        super(...place)
+        views++
+      }
+    }
+    const { mask, maskInto, viewOf } = await import(${JSON.stringify(new URL('../../frames/mask.js', import.meta.url).href)})
+    const bytes = new Uint8Array(131_073)
+    const target = new Uint8Array(131_073)
+    const shared = viewOf(bytes)
+    const count = (act) => {
+      rounds = 0
+      views = 0
+      act()
+      return [rounds, views]
+    }
+    const of = (length, key) => ({
+      inPlace: count(() => mask(bytes, 0, length, key)),
+      shared: count(() => mask(bytes, 0, length, key, shared)),
+      into: count(() => maskInto(bytes, 0, length, target, 0, key)),
+    })
+    const found = [127, 128, 1023, 1024, 65_536, 65_537, 131_072].map((length) => [length, of(length, 0x0a0b0c0d)])
+    console.log(JSON.stringify([...found, ['no key', of(4096, 0)]]))`
+    const found = execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' })
+    /** Calls of the kernel, and views that were made. */
+    const each = (rounds: number, views = 0): object => ({
+      inPlace: [rounds, views],
+      shared: [rounds, 0],
+      into: [rounds, views],
+    })
+    t.strictSame(JSON.parse(found), [
+      [127, each(0)],
+      [128, each(0, 1)],
+      [1023, each(0, 1)],
+      [1024, each(1)],
+      [65_536, each(1)],
+      [65_537, each(2)],
+      [131_072, each(2)],
+      ['no key', each(0)],
+    ])
+  },
+)

@@ -9,6 +9,7 @@ import {
   type Life,
   type LifeEvent,
   type LifeEvents,
+  openLife,
   readyStates,
   receives,
   type Role,
@@ -407,6 +408,17 @@ t.test('I3: closed is final, and behind destroy only the end of the socket count
         t.strictSame(next(destroyed, event), { life: destroyed, effects: [] }, `${state}, ${event}`)
       }
       t.strictSame(next(destroyed, 'socket-closed').effects, ['finish'], state)
+    }
+  }
+  t.end()
+})
+
+t.test('a connection whose handshake is made begins with the same facts as every other of its kind', (t) => {
+  for (const role of roles) {
+    for (const manualReply of [false, true]) {
+      const life = openLife(role, manualReply)
+      t.strictSame(life, step(beginLife(role, manualReply), 'opened').life, `${role}, ${manualReply}`)
+      t.equal(openLife(role, manualReply), life, `${role}, ${manualReply}: no second one is made`)
     }
   }
   t.end()

@@ -27,6 +27,32 @@ await t.test('D10: whatever comes breaks the silence, and the next one gets a Pi
   t.equal(watch.silence(96_000, false), 'gone')
 })
 
+await t.test(
+  'D10, P19: who takes on what had to wait is alive, though our Ping waits behind the rest',
+  async (t) => {
+    const watch = new PeerWatch(settings, 0)
+    watch.output(1_000_000, 0)
+    for (let now = 10_000; now <= 100_000; now += 10_000) {
+      watch.output(1_000_000 - now, now)
+      t.equal(watch.silence(now, false), undefined)
+    }
+    watch.output(900_000, 100_000)
+    t.equal(watch.silence(125_000, false), 'ping')
+    watch.output(900_000, 100_000)
+    t.equal(watch.silence(145_000, false), 'gone', 'nothing is taken any more')
+  },
+)
+
+await t.test('R2: what the kernel takes at once is no sign of the peer', async (t) => {
+  const watch = new PeerWatch(settings, 0)
+  for (let now = 0; now < 45_000; now += 1000) {
+    watch.output(0, now)
+    t.not(watch.silence(now, false), 'gone')
+  }
+  watch.output(0, 45_000)
+  t.equal(watch.silence(45_000, false), 'gone')
+})
+
 await t.test('D10: while we do not read, silence is our own doing', async (t) => {
   const watch = new PeerWatch(settings, 0)
   t.equal(watch.silence(25_000, false), 'ping')

@@ -910,3 +910,20 @@ await t.test('D4: a Duplex may keep the bytes that it says it has written', asyn
   }
   t.strictSame(wire(), ['text "one"', 'text "two"', 'text "red"'])
 })
+
+await t.test('P19: what the kernel has taken is known, beside what waits', async (t) => {
+  const { socket, sender } = begin({ socketMark: 10, stalled: true })
+  const size = encoded('fills the socket', Opcode.text).length
+  sender.message('fills the socket', true)
+  sender.message('fills the socket', true)
+  await turns()
+  sender.message(Buffer.alloc(5000), true)
+  await turns()
+  t.strictSame([sender.bufferedAmount, sender.takenAmount], [2 * size + 5004, 0])
+  socket.accept()
+  await turns()
+  t.strictSame([sender.bufferedAmount, sender.takenAmount], [5004, 2 * size])
+  socket.unstall()
+  await turns(2)
+  t.strictSame([sender.bufferedAmount, sender.takenAmount], [0, 2 * size + 5004])
+})
