@@ -182,6 +182,7 @@ await t.test(
     plain.decoder.push(bytes)
     t.equal(plain.chunks[0], bytes)
     t.equal(plain.chunks[1]?.buffer, bytes.buffer, 'a control frame that is whole is a view')
+    t.equal(plain.chunks[1]?.byteOffset, bytes.byteOffset + 9, 'small buffers share their memory anyhow')
     t.equal(bytes.toString('hex'), '820548656c6c6f89026869', 'what a server sends is not touched')
   },
 )
