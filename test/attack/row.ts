@@ -28,7 +28,7 @@ export async function prove(
   // As tap would run it: a test may put something else in the place of a module.
   const mock = import.meta.resolve('@tapjs/mock/import')
   const child = spawn(process.execPath, ['--import', mock, program], {
-    env: { ...process.env, ...settings, TAP_GREP: String(titles), TAP_TIMEOUT: '600' },
+    env: { ...process.env, ...settings, TAP_GREP: [titles].flat().join('\n'), TAP_TIMEOUT: '600' },
     stdio: ['ignore', 'pipe', 'ignore'],
   })
   const [output, [status]] = await Promise.all([text(child.stdout), once(child, 'close')])

@@ -7,6 +7,9 @@ export type Side = keyof typeof names
 /** Addresses for documentation (RFC 5737), in the namespaces alone. */
 export const addresses: Readonly<Record<Side, string>> = { server: '192.0.2.1', client: '192.0.2.2' }
 
+/** Ethernet addresses of ours, so that nobody has to ask for them: a question that got no answer is remembered for a while. */
+const cards: Readonly<Record<Side, string>> = { server: '02:00:00:00:00:01', client: '02:00:00:00:00:02' }
+
 function run(program: string, ...args: string[]): void {
   execFileSync(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
 }
@@ -26,13 +29,25 @@ export function makeNamespaces(): string | undefined {
     for (const side of sides) {
       inside(side, 'ip', 'address', 'add', `${addresses[side]}/24`, 'dev', 'cable')
       inside(side, 'ip', 'link', 'set', 'lo', 'up')
-      inside(side, 'ip', 'link', 'set', 'cable', 'up')
+      inside(side, 'ip', 'link', 'set', 'cable', 'address', cards[side], 'up')
     }
+    introduce()
     allow()
     return undefined
   } catch (error) {
     removeNamespaces()
     return error instanceof Error ? error.message.trim() : String(error)
+  }
+}
+
+/** Each side is told the other's Ethernet address, which it forgets when the plug is out. */
+function introduce(): void {
+  for (const [side, other] of [
+    ['server', 'client'],
+    ['client', 'server'],
+  ] as const) {
+    const entry = [addresses[other], 'lladdr', cards[other], 'dev', 'cable', 'nud', 'permanent']
+    inside(side, 'ip', 'neighbour', 'replace', ...entry)
   }
 }
 
@@ -79,4 +94,5 @@ export function limitRate(side: Side, rate: string | undefined): void {
 
 export function plug(state: 'up' | 'down'): void {
   inside('server', 'ip', 'link', 'set', 'cable', state)
+  if (state === 'up') introduce()
 }

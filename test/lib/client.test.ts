@@ -136,6 +136,36 @@ await t.test('6455-3-invalid-uri-fails, 6455-3-no-fragment: nothing is sent', as
   t.equal(server.peers.length, 1, 'C7: before any byte is written')
 })
 
+await t.test(
+  'C7: line breaks and NUL, wherever they stand: an error at once, or none of it is sent',
+  async (t) => {
+    const server = await goodServer(t)
+    for (const wrong of ['\r\nX-Injected: 1', '\nX-Injected: 1', '\0']) {
+      const options: readonly ConnectOptions[] = [
+        { headers: { a: `b${wrong}` } },
+        { headers: { [`a${wrong}`]: 'b' } },
+        { headers: { Authorization: `Basic ${wrong}` } },
+        { headers: { Host: `a${wrong}` } },
+        { origin: `http://a${wrong}` },
+        { protocols: `a${wrong}` },
+        { protocols: ['a', `b${wrong}`] },
+      ]
+      for (const each of options) t.throws(() => void connect(server.url, each), TypeError)
+      t.throws(() => void connect(`ws://127.0.0.1${wrong}:${server.port}/`), SyntaxError)
+    }
+    t.equal(server.peers.length, 0, 'nobody was asked')
+    // A URL drops or escapes them: the request is whole.
+    for (const target of ['a\r\nX-Injected:1', 'a?b\r\n\r\nX-Injected:1', 'a\0'])
+      await opened(t, `${server.url}${target}`)
+    await opened(t, server.url.replace('://', '://me%0d%0aX-Injected:1%00@'))
+    for (const { fields, start } of server.requests) {
+      t.notOk(fields.some(([name]) => /injected/i.test(name)))
+      t.match(start, /^GET \/[!-~]* HTTP\/1\.1$/)
+    }
+    t.equal(server.requests.length, 4)
+  },
+)
+
 await t.test('http: and URL objects', async (t) => {
   const server = await goodServer(t)
   const connection = await opened(t, server.url.replace('ws:', 'http:'))
@@ -239,6 +269,30 @@ for (const [id, answer, message] of badAnswers) {
     t.equal((await peer?.rest())?.length, 0, '6455-1.3-no-frames-before-validation')
   })
 }
+
+await t.test('C4: every byte that is no ASCII, and NUL, in what is answered: fails, or opens', async (t) => {
+  for (const byte of [0, ...Array.from({ length: 128 }, (_, at) => at + 128)].map((at) =>
+    String.fromCharCode(at),
+  )) {
+    const answers: ((request: Head) => string)[] = [
+      (r) => acceptance(r, `Sec-WebSocket-Protocol: a${byte}`),
+      (r) => acceptance(r, `Sec-WebSocket-Extensions: a; b="${byte}"`),
+      (r) => acceptance(r).replace('Protocols', byte),
+    ]
+    for (const [at, answer] of answers.entries()) {
+      const server = await rawServer(t, (peer, request) => {
+        peer.write(answer(request))
+        peer.socket.end()
+      })
+      const outcome = await connect(server.url).then(
+        () => 'open',
+        (error: HandshakeError) => error.name,
+      )
+      // The reason phrase says nothing, so that it may hold anything.
+      t.ok(outcome === 'HandshakeError' || at === 2, `${outcome}: ${JSON.stringify(byte)} in ${at}`)
+    }
+  }
+})
 
 await t.test('6455-4.1-accept-trim: white space around Accept', async (t) => {
   const server = await rawServer(t, (peer, request) => {

@@ -192,6 +192,24 @@ await t.test('H5: more headers than Node keeps', async (t) => {
   }
 })
 
+await t.test('H5: an HTTP server that keeps one header', async (t) => {
+  const http = createServer()
+  http.maxHeadersCount = 1
+  const server = new WebSocketServer({ server: http })
+  http.listen(0, '127.0.0.1')
+  await once(http, 'listening')
+  t.teardown(async () => {
+    await server.close()
+    http.close()
+  })
+  // Some versions of Node drop what an upgrade needs, some take it all the same.
+  const junk = 'A: b\r\n'.repeat(100)
+  for (const request of [upgradeRequest(), upgradeRequest().replace('\r\n', `\r\n${junk}`)]) {
+    const { status } = await exchange(t, portOf(http), request)
+    t.ok(status === 101 || (status >= 400 && status < 500), `${status}`)
+  }
+})
+
 await t.test('what a refusal says', async (t) => {
   const { port } = await serve(t, { path: '/chat' })
   const plain = await exchange(t, port, 'GET /chat HTTP/1.1\r\nHost: h\r\n\r\n')
@@ -291,6 +309,26 @@ await t.test('subprotocols', async (t) => {
     t.equal(connection.protocol, agreed)
     t.equal((await opened).protocol, agreed)
     await connection.close()
+  }
+})
+
+await t.test('H11: what a callback makes up is a 500, and nothing of it is on the wire', async (t) => {
+  for (const injected of ['a\r\nX-Injected: 1', 'a\0', 'a\u0100', 'a\n\nX-Injected', 'not-offered']) {
+    const callbacks: readonly ServerOptions[] = [
+      { protocols: () => injected },
+      { verify: () => refuse(401, { headers: { 'X-A': `${injected}\r\nX-Injected: 1` } }) },
+      { verify: () => refuse(401, { headers: { [`${injected}: 1\r\nX-Injected`]: 'a' } }) },
+    ]
+    for (const options of callbacks) {
+      const { errors, port } = await serve(t, options)
+      const peer = await rawClient(t, port)
+      peer.write(upgradeRequest({ lines: ['Sec-WebSocket-Protocol: a'] }))
+      const said = (await peer.rest()).toString('latin1')
+      t.match(said, /^HTTP\/1\.1 500 /)
+      t.notMatch(said, /Injected|offered|\0|\u0100/)
+      t.match(errors.splice(0), [{ name: 'TypeError' }])
+      peer.socket.destroy()
+    }
   }
 })
 
