@@ -826,7 +826,10 @@ await testProperty(
 
 await t.test('6455-10.4-message-limit: a limit that is none is refused', async (t) => {
   for (const maxMessageSize of [Number.NaN, -1]) {
-    t.throws(() => new Endpoint({ from: 'client', maxMessageSize }), RangeError)
+    t.throws(() => new Endpoint({ from: 'client', maxMessageSize }), {
+      name: 'RangeError',
+      message: `maxMessageSize must not be ${maxMessageSize}`,
+    })
   }
   t.doesNotThrow(() => new Endpoint({ from: 'client', maxMessageSize: 0 }))
 })
