@@ -526,7 +526,7 @@ export class Connection
       this.#violated(violation('no-progress'))
       return
     }
-    this.#watch.output(this.#sender.bufferedAmount, this.#sender.takenAmount)
+    this.#watch.output(this.#socket.writableLength, this.#sender.takenAmount)
     const silence = this.#watch.silence(now, held)
     if (silence === 'ping' && sends[this.state]) this.#sender.ping(Buffer.alloc(0))
     else if (silence === 'gone') this.#closing.dispatch('keepalive-timeout')

@@ -17,7 +17,7 @@ export class PeerWatch {
   #quietSince: number
   #heard = false
   #pinged = false
-  /** Output waited when we looked last, and so much had been taken. */
+  /** Output waited in the socket when we looked last, and so much had been taken. */
   #outputWaited = false
   #taken = 0
   /** Where the unfinished message stood when it last came on. */
