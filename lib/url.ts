@@ -30,7 +30,12 @@ const schemes: ReadonlyMap<string, string> = new Map([
 
 /** What `new URL` makes of the text, or undefined. */
 export function parseUrl(text: string, base?: string): URL | undefined {
-  return URL.canParse(text, base) ? new URL(text, base) : undefined
+  // Not `URL.canParse`: called often, that of Node 20 reads Latin-1 as UTF-8 and allows what `new URL` then throws for.
+  try {
+    return new URL(text, base)
+  } catch {
+    return undefined
+  }
 }
 
 /**

@@ -81,6 +81,9 @@ class Scene {
   #discards = false
   #terminated = false
   #stalled = false
+  /** Output waited in the socket at the last beat, and what waited has been taken since. */
+  #waited = false
+  #taken = false
   #message = false
   /** The part of a frame that has not been sent. */
   #half: Buffer | undefined
@@ -297,6 +300,7 @@ class Scene {
   }
 
   unstall(): void {
+    this.#taken ||= this.#stalled
     this.#stalled = false
     this.ours.unstall()
   }
@@ -305,6 +309,7 @@ class Scene {
 
   async pass(seconds: number): Promise<void> {
     for (let half = 0; half < 2 * seconds && this.problems.length === 0; half++) {
+      this.#lookAtOutput()
       this.timers.advance(halfBeat)
       const due = Math.min(this.#deadlineAt, this.#lingerAt) <= this.timers.now()
       if (due) this.#timersFire()
@@ -314,6 +319,15 @@ class Scene {
       this.#beat()
       if (changed) await this.rest()
     }
+  }
+
+  /** What the beat that comes now will see of the output: that the peer takes it on is a sign of life. */
+  #lookAtOutput(): void {
+    const beat = this.timers.now() + halfBeat
+    if (beat % (2 * halfBeat) !== 0) return
+    if (this.#waited && this.#taken) this.#lastHeard = beat
+    this.#waited = this.ours.writableLength > 0
+    this.#taken = false
   }
 
   /** Lets the event loop come to rest, and compares. */

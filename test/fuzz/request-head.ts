@@ -12,6 +12,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import { judgeRequest, type RequestHead } from '../../lib/handshake.ts'
 import { Refusal } from '../../lib/refusal.ts'
 import { WebSocketServer } from '../../lib/server.ts'
+import { parseUrl } from '../../lib/url.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
 import { turns, watchProcess } from '../help/loop.ts'
 import { memoryPair } from '../help/memory-pair.ts'
@@ -135,7 +136,7 @@ function faultsOf(request: RequestHead): number[] {
     [httpVersion === '1.1', 400],
     [method === 'GET', 405],
     [all('host').length === 1 && host !== '' && !/[\s/?#@\\,]/.test(host), 400],
-    [url.startsWith('/') || (/^(?:http|ws)s?:\/\//i.test(url) && URL.canParse(url)), 400],
+    [url.startsWith('/') || (/^(?:http|ws)s?:\/\//i.test(url) && parseUrl(url) !== undefined), 400],
     [!has('transfer-encoding') && all('content-length').every((length) => length === '0'), 400],
     [!has('expect'), 417],
     [hasWord(request, 'upgrade', 'websocket'), 426],
@@ -173,10 +174,9 @@ function isFromElsewhere(request: RequestHead): boolean {
   const [origin] = valuesOf(request, 'origin')
   const [host = ''] = valuesOf(request, 'host')
   if (origin === undefined) return false
-  if (!URL.canParse(origin)) return true
-  const page = new URL(origin)
-  const here = `${page.protocol}//${host}`
-  return page.host === '' || !URL.canParse(here) || new URL(here).host !== page.host
+  const page = parseUrl(origin)
+  if (page === undefined || page.host === '') return true
+  return parseUrl(`${page.protocol}//${host}`)?.host !== page.host
 }
 
 /** How the 101 begins that the request must get. */

@@ -83,3 +83,12 @@ await t.test('a URL relative to another', async (t) => {
   t.equal(parseUrl('//x', 'ws://h')?.href, 'ws://x/')
   t.equal(parseUrl('//'), undefined)
 })
+
+await t.test(
+  'D2: an address is read alike the first time and when V8 has compiled the reading',
+  async (t) => {
+    // As UTF-8 these bytes would be a letter; as what they are, they hold a control character.
+    const read = Array.from({ length: 20_000 }, () => parseUrl('http:\xe1\x97\x81'))
+    t.ok(read.every((url) => url === undefined))
+  },
+)
