@@ -20,6 +20,10 @@ process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
 const files = process.argv.length > 2 ? process.argv.slice(2) : every
 const reasons = JSON.parse(readFileSync(new URL('survivors.json', import.meta.url), 'utf8'))
 const sandboxes = Array.from({ length: availableParallelism() }, () => new Sandbox())
+process.on('exit', () => {
+  for (const sandbox of sandboxes) sandbox.remove()
+})
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
 const begin = performance.now()
 
 /** Runs the tests of a file on each of its mutants: how many there are, how many were killed by time, what survives. */
@@ -82,7 +86,6 @@ for (const file of files) {
   if (unexplained.length > 0 || dead.length > 0 || score < leastFileScore) good = false
   table.push([file, ...[count, killed, byTime, survivors.length, unexplained.length, score].map(String)])
 }
-for (const sandbox of sandboxes) sandbox.remove()
 
 const score = percent(totalKilled, total)
 if (score < leastScore) good = false
