@@ -73,7 +73,7 @@ export class Sandbox {
   }
 
   remove() {
-    rmSync(this.#folder, { recursive: true })
+    rmSync(this.#folder, { recursive: true, force: true })
   }
 
   #compiled(path) {
