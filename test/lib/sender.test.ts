@@ -1029,6 +1029,7 @@ await t.test(
     socket.full = true
     t.equal(sender.message(noise(100_000), true), false)
     t.strictSame([sender.mustDrain, drains.length], [true, 0])
+    await turns()
     socket.full = false
     socket.accept()
     await turns(2)
