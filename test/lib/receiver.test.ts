@@ -90,6 +90,26 @@ await t.test('D6: a binary message in one chunk is a view of it, not a copy', as
 })
 
 await t.test(
+  'D6: wherever chunks lie, and whatever came between, each message is its own bytes',
+  async (t) => {
+    const memory = Buffer.alloc(1000)
+    const [one, two] = [new Reception(), new Reception()]
+    const push = (to: Reception, at: number, texts: readonly string[]): void => {
+      const frames = Buffer.concat(
+        texts.map((payload) => encodeFrame({ opcode: binary, payload: Buffer.from(payload) })),
+      )
+      frames.copy(memory, at)
+      to.decoder.push(memory.subarray(at, at + frames.length))
+    }
+    push(one, 100, ['a', 'bc'])
+    push(two, 300, ['def'])
+    push(one, 500, ['', 'ghij'])
+    t.strictSame(one.messages.map(String), ['a', 'bc', '', 'ghij'])
+    t.strictSame(two.messages.map(String), ['def'])
+  },
+)
+
+await t.test(
   '6455-5.4-fragments-joined, 6455-5.2-fin-final, 6455-5.4-type-from-first: with control frames between',
   async (t) => {
     const reception = new Reception()
