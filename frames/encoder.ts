@@ -41,7 +41,7 @@ export function encodeFrame(frame: Frame): Buffer {
 
 /** How many bytes a payload takes on the wire. */
 export function payloadSize(payload: Uint8Array | string): number {
-  return typeof payload === 'string' ? Buffer.byteLength(payload) : payload.byteLength
+  return typeof payload === 'string' ? Buffer.byteLength(payload) : payload.length
 }
 
 /**

@@ -21,12 +21,12 @@ import { headerValue } from './extension-header.ts'
 import { agreeTo, readExtensions } from './extension-reference.ts'
 import {
   hasWord,
+  headInput,
   headOf,
   type HttpHead,
   isOdd,
   readLoosely,
   readStrictly,
-  spoil,
   valuesOf,
 } from './http-head.ts'
 import { Random } from './random.ts'
@@ -62,11 +62,7 @@ export function requestHeadTarget(subject: Handshakes = { judge: judgeRequest, e
   return {
     name: 'request-head',
     corpus: 'request-head',
-    generate(random, corpus) {
-      const known = corpus[random.below(corpus.length)]
-      if (known !== undefined && random.once(8)) return spoil(random, known)
-      return Buffer.concat([random.bytes(1), spoil(random, requestOf(random))])
-    },
+    generate: (random, corpus) => headInput(random, corpus, requestOf),
     async check(input) {
       const bytes = input.subarray(1)
       const loose = readLoosely(bytes)

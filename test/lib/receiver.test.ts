@@ -90,6 +90,26 @@ await t.test('D6: a binary message in one chunk is a view of it, not a copy', as
 })
 
 await t.test(
+  'D6: wherever chunks lie, and whatever came between, each message is its own bytes',
+  async (t) => {
+    const memory = Buffer.alloc(1000)
+    const [one, two] = [new Reception(), new Reception()]
+    const push = (to: Reception, at: number, texts: readonly string[]): void => {
+      const frames = Buffer.concat(
+        texts.map((payload) => encodeFrame({ opcode: binary, payload: Buffer.from(payload) })),
+      )
+      frames.copy(memory, at)
+      to.decoder.push(memory.subarray(at, at + frames.length))
+    }
+    push(one, 100, ['a', 'bc'])
+    push(two, 300, ['def'])
+    push(one, 500, ['', 'ghij'])
+    t.strictSame(one.messages.map(String), ['a', 'bc', '', 'ghij'])
+    t.strictSame(two.messages.map(String), ['def'])
+  },
+)
+
+await t.test(
   '6455-5.4-fragments-joined, 6455-5.2-fin-final, 6455-5.4-type-from-first: with control frames between',
   async (t) => {
     const reception = new Reception()
@@ -215,20 +235,23 @@ await t.test('D4: nothing of a chunk is kept but a copy, in blocks that grow wit
   t.ok(Buffer.concat(expected).equals(Buffer.from(reception.messages[0] ?? '')))
 })
 
-await t.test('10.4: room is made for 17 times what has come, however much is announced', async (t) => {
-  const mebibytes = Buffer.alloc(4 * mebibyte, 'farewell, ')
-  const frame = encodeFrame({ opcode: binary, payload: mebibytes, maskKey: 0x01020304 })
-  const reception = new Reception({ from: 'client' })
-  let most = 0
-  for (let at = 0; at < frame.length; at += 65_536) {
-    reception.push(frame.subarray(at, at + 65_536))
-    const ratio = reception.budget.used / Math.min(at + 65_536, mebibytes.length)
-    most = Math.max(most, ratio)
-  }
-  t.ok(most > 12 && most <= 17, `at most ${most} times`)
-  t.ok(mebibytes.equals(Buffer.from(reception.messages[0] ?? '')))
-  t.equal(reception.budget.used, 0)
-})
+await t.test(
+  'RFC 6455 10.4: room is made for 17 times what has come, however much is announced',
+  async (t) => {
+    const mebibytes = Buffer.alloc(4 * mebibyte, 'farewell, ')
+    const frame = encodeFrame({ opcode: binary, payload: mebibytes, maskKey: 0x01020304 })
+    const reception = new Reception({ from: 'client' })
+    let most = 0
+    for (let at = 0; at < frame.length; at += 65_536) {
+      reception.push(frame.subarray(at, at + 65_536))
+      const ratio = reception.budget.used / Math.min(at + 65_536, mebibytes.length)
+      most = Math.max(most, ratio)
+    }
+    t.ok(most > 12 && most <= 17, `at most ${most} times`)
+    t.ok(mebibytes.equals(Buffer.from(reception.messages[0] ?? '')))
+    t.equal(reception.budget.used, 0)
+  },
+)
 
 await t.test('D11: a message of 1 MiB has all its room from its first read on', async (t) => {
   for (const from of ['client', 'server'] as const) {
@@ -248,7 +271,7 @@ await t.test('D11: a message of 1 MiB has all its room from its first read on', 
 })
 
 await t.test(
-  '5.4: a message of long and short fragments, masked or not, comes out as it went in',
+  'RFC 6455 5.4: a message of long and short fragments, masked or not, comes out as it went in',
   async (t) => {
     for (const from of ['client', 'server'] as const) {
       for (const sizes of [
@@ -277,7 +300,7 @@ await t.test(
   },
 )
 
-await t.test('8.1: a long text is checked as it comes, in its place', async (t) => {
+await t.test('RFC 6455 8.1: a long text is checked as it comes, in its place', async (t) => {
   const payload = Buffer.from('fare well '.repeat(20_000))
   const good = new Reception({ from: 'client' })
   good.halves(encodeFrame({ opcode: text, payload, maskKey: 0x01020304 }))

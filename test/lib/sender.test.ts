@@ -524,7 +524,7 @@ await t.test('6455-5.5.1-no-data-after-close, I2: Close is the last frame', asyn
 })
 
 await t.test(
-  '2e-6: the Close is flushed when the kernel has it, and not when the socket is destroyed',
+  'D1: the Close is flushed when the kernel has it, and not when the socket is destroyed',
   async (t) => {
     const taken = begin({ stalled: true })
     let flushed = 0
@@ -577,7 +577,7 @@ await t.test('a Close forgets the Pong that waited', async (t) => {
   t.strictSame(wire(), ['text "fills the socket"', 'close'])
 })
 
-await t.test('7.1.7: drop forgets all that the socket has not been given', async (t) => {
+await t.test('RFC 6455 7.1.7: drop forgets all that the socket has not been given', async (t) => {
   const { socket, sender, wire } = begin({ socketMark: 10, stalled: true })
   sender.message('fills the socket', true)
   await turns()
@@ -771,7 +771,7 @@ await t.test(
 )
 
 await t.test(
-  '7.1.7: drop gives the socket what one turn has held together, as far as it takes it',
+  'RFC 6455 7.1.7: drop gives the socket what one turn has held together, as far as it takes it',
   async (t) => {
     const { sender, wire } = begin()
     sender.cork()
@@ -808,7 +808,7 @@ await t.test('S1: full is what is above maxBufferedAmount, and a drain empties i
   t.notOk(sender.full)
 })
 
-await t.test('6.1: text is written as UTF-8, all ASCII or not', async (t) => {
+await t.test('RFC 6455 6.1: text is written as UTF-8, all ASCII or not', async (t) => {
   for (const text of ['', 'ascii', 'é', 'a€b', '😀', '\ud800', 'x'.repeat(5000), 'ü'.repeat(5000)]) {
     const { socket, sender } = begin()
     sender.message(text, true)
