@@ -180,7 +180,9 @@ export class Receiver implements FrameSink {
   #makeRoom(size: number, left: number): boolean {
     if (this.#free >= size) return true
     const needed = this.#size + size
-    const capacity = Math.min(needed + left, foresight * needed)
+    const whole = needed + left
+    // Half of it at most, when not all, so that there will be as much to come as there is to copy.
+    const capacity = whole <= foresight * needed ? whole : Math.min(foresight * needed, Math.floor(whole / 2))
     // To copy the only block into a longer one costs less than to join blocks in the end, if it is done seldom.
     if (this.#size === this.#blockUsed && capacity >= 2 * this.#size) return this.#growBlock(capacity)
     return this.#addBlock(capacity - this.#size)

@@ -270,6 +270,25 @@ await t.test('D11: a message of 1 MiB has all its room from its first read on', 
   }
 })
 
+await t.test('D11: what does not get all its room at once is copied once, half of it', async (t) => {
+  const payload = Buffer.alloc(1.5 * mebibyte + 1, 'farewell, ')
+  const frame = encodeFrame({ opcode: binary, payload, maskKey: 0x01020304 })
+  const reception = new Reception({ from: 'client' })
+  const held = new Set<number>()
+  for (let at = 0; at < payload.length; at += 65_536) {
+    reception.push(frame.subarray(at, at + 65_536))
+    held.add(reception.budget.used)
+  }
+  const [message] = reception.messages
+  t.strictSame([...held], [Math.floor(payload.length / 2), payload.length, 0])
+  t.ok(payload.equals(Buffer.from(message ?? '')))
+  t.equal(
+    Buffer.isBuffer(message) && message.buffer.byteLength,
+    payload.length,
+    'and is not joined in the end',
+  )
+})
+
 await t.test(
   'RFC 6455 5.4: a message of long and short fragments, masked or not, comes out as it went in',
   async (t) => {
