@@ -1,4 +1,4 @@
-/** Both our sides through nginx and haproxy, and what these do to a handshake and to a silence. */
+/** What nginx and haproxy do to a handshake and to a silence, with both our sides; the peers meet them in `ways.ts`. */
 import { once } from 'node:events'
 import { copyFileSync } from 'node:fs'
 import { request } from 'node:http'
@@ -7,42 +7,8 @@ import t, { type Test } from 'tap'
 import { connect, type Connection, HandshakeError, refuse } from '../../lib/index.ts'
 import { serve } from '../help/serve.ts'
 import { absent } from './absent.ts'
-import { makeCertificate } from './listening.ts'
-import { ourClientAnd, ourServerAnd } from './meeting.ts'
 import { folder } from './packages.ts'
-import type { PeerClient, PeerServer } from './peer.ts'
 import { haproxy, nginx, Proxy } from './proxy.ts'
-import { suite } from './suite.ts'
-import { wsClient, wsServer } from './ws-peer.ts'
-
-const certificate = makeCertificate(t.testdir())
-
-function clientThrough(proxy: Proxy): PeerClient {
-  return {
-    ...wsClient,
-    ...named(proxy),
-    open(url, options) {
-      proxy.lead(url)
-      return wsClient.open(proxy.url(), options)
-    },
-  }
-}
-
-function serverBehind(proxy: Proxy): PeerServer {
-  return {
-    ...wsServer,
-    ...named(proxy),
-    async listen(transport, options) {
-      const listening = await wsServer.listen(transport, options)
-      proxy.lead(listening.url)
-      return { ...listening, url: proxy.url() }
-    },
-  }
-}
-
-function named({ name, version }: Proxy): Pick<PeerClient, 'name' | 'version' | 'transports'> {
-  return { name: `ws through ${name}`, version, transports: ['TCP'] }
-}
 
 /** What is wrong with the handshake. */
 async function refusal(t: Test, url: string, options = {}): Promise<HandshakeError> {
@@ -134,7 +100,7 @@ async function demo(t: Test, proxy: Proxy): Promise<void> {
     const demo = await startDemo({ port: 0, host: '127.0.0.1', log: () => {} })
     t.teardown(() => demo.close())
     proxy.lead(demo.url.replace(/^http/, 'ws'))
-    const asked = request({ socketPath: proxy.socketPath, path: '/', agent: false }).end()
+    const asked = request(proxy.url().replace(/^ws/, 'http'), { agent: false }).end()
     const [response] = await once(asked, 'response')
     t.equal(response.statusCode, 200)
     t.match(await text(response), '<title>')
@@ -151,8 +117,6 @@ for (const kind of [nginx, haproxy]) {
   await t.test(kind.name, async (t) => {
     const proxy = await Proxy.start(t, kind)
     if (proxy === undefined) return absent(t, kind.name, `apt-get install ${kind.name}`)
-    await suite(t, ourServerAnd(clientThrough(proxy)), certificate)
-    await suite(t, ourClientAnd(serverBehind(proxy)), certificate)
     await handshakes(t, proxy)
     await silences(t, proxy)
     await demo(t, proxy)
