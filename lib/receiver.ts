@@ -25,22 +25,25 @@ const foresight = 17
 /** What everybody has who holds nothing. */
 const noParts: Buffer[] = []
 
+/** What `subarray` makes its Buffers by: ECMAScript's way for a class to say so. `Buffer.from` takes 13 ns more. */
+const View: new (memory: ArrayBufferLike, offset: number, length: number) => Buffer = Reflect.get(
+  Buffer,
+  Symbol.species,
+)
+
 /** The chunk that a view was last made of, and where it lies. */
 let viewed: Buffer = Buffer.alloc(0)
 let memory: ArrayBufferLike = viewed.buffer
 let offset = 0
 
-/**
- * As `chunk.subarray(start, end)`, which asks the chunk for its memory each time: of the many messages in a chunk
- * each is made in 30 ns instead of 55.
- */
+/** As `chunk.subarray(start, end)`, which asks the chunk for its memory each time: that takes 30 of its 55 ns. */
 function viewOf(chunk: Buffer, start: number, end: number): Buffer {
   if (chunk !== viewed) {
     viewed = chunk
     memory = chunk.buffer
     offset = chunk.byteOffset
   }
-  return Buffer.from(memory, offset + start, end - start)
+  return new View(memory, offset + start, end - start)
 }
 
 export class Receiver implements FrameSink {

@@ -210,9 +210,10 @@ export async function exchange(chunks: readonly Uint8Array[]): Promise<Exchange>
   const watch = watchProcess()
   const [ours, theirs] = memoryPair()
   const http = createServer()
+  const timers = new FakeTimers()
   const server = new WebSocketServer({
     server: http,
-    timers: new FakeTimers(),
+    timers,
     keepalive: false,
     protocols,
     compression: true,
@@ -230,6 +231,11 @@ export async function exchange(chunks: readonly Uint8Array[]): Promise<Exchange>
   http.emit('connection', ours)
   for (const chunk of chunks) theirs.write(chunk)
   theirs.end()
+  // What comes behind a refusal is read a while later, but all of it long before the linger time of 2 s is over.
+  for (let passed = 0; passed < 1000 && !ours.destroyed; passed += 10) {
+    await turns()
+    timers.advance(10)
+  }
   const ended = await destroyed(ours)
   await turns(2)
   theirs.destroy()
