@@ -248,7 +248,7 @@ await t.test(
     const value = 'permessage-deflate; server_max_window_bits=10'
     const head = parseHead(writeAcceptance({ key: sampleKey, protocol: '', extensions: [deflate] }))
     t.strictSame(head.all('sec-websocket-extensions'), [value])
-    t.match(upgradeHeaders({ ...offered, deflate }, undefined), { 'Sec-WebSocket-Extensions': value })
+    t.equal(upgradeHeaders({ ...offered, deflate }, undefined)['Sec-WebSocket-Extensions'], value)
   },
 )
 
@@ -307,10 +307,9 @@ await t.test('the headers of a client', async (t) => {
     'Sec-WebSocket-Key': sampleKey,
     'Sec-WebSocket-Version': '13',
   })
-  t.match(upgradeHeaders({ ...offered, protocols: ['b', 'a'] }, 'null'), {
-    'Sec-WebSocket-Protocol': 'b, a',
-    Origin: 'null',
-  })
+  const more = upgradeHeaders({ ...offered, protocols: ['b', 'a'] }, 'null')
+  t.equal(more['Sec-WebSocket-Protocol'], 'b, a')
+  t.equal(more['Origin'], 'null')
 })
 
 /** The fields of a good response, those of a row in place of them; undefined leaves one out. */
