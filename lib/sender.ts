@@ -420,8 +420,8 @@ export class Sender {
   }
 
   #deflaterFor(size: number): Deflater | undefined {
-    const { deflater, threshold = 0 } = this.#compression ?? {}
-    return size >= threshold ? deflater : undefined
+    const compression = this.#compression
+    return compression !== undefined && size >= compression.threshold ? compression.deflater : undefined
   }
 
   #compressed(opcode: MessageOpcode, message: Buffer, deflater: Deflater): boolean {

@@ -10,6 +10,11 @@ import { absent } from './absent.ts'
 import { folder } from './packages.ts'
 import { haproxy, nginx, Proxy } from './proxy.ts'
 
+/** Our client needs no port. */
+function directly({ socketPath }: Proxy, path = '/'): string {
+  return `ws+unix:${socketPath}:${path}`
+}
+
 /** What is wrong with the handshake. */
 async function refusal(t: Test, url: string, options = {}): Promise<HandshakeError> {
   try {
@@ -29,7 +34,7 @@ async function handshakes(t: Test, proxy: Proxy): Promise<void> {
     async (t) => {
       const { url } = await serve(t)
       proxy.lead(url)
-      const { status, headers } = await refusal(t, proxy.url('/plain'))
+      const { status, headers } = await refusal(t, directly(proxy, '/plain'))
       t.equal(status, 426)
       t.equal(headers['sec-websocket-version'], '13')
     },
@@ -39,7 +44,7 @@ async function handshakes(t: Test, proxy: Proxy): Promise<void> {
     const verify = () => refuse(401, { headers: { 'WWW-Authenticate': 'Bearer' }, body: 'who are you?' })
     const { url } = await serve(t, { verify })
     proxy.lead(url)
-    const { status, headers, body } = await refusal(t, proxy.url())
+    const { status, headers, body } = await refusal(t, directly(proxy))
     t.match({ status, body: String(body) }, { status: 401, body: 'who are you?' })
     t.equal(headers['www-authenticate'], 'Bearer')
   })
@@ -48,17 +53,17 @@ async function handshakes(t: Test, proxy: Proxy): Promise<void> {
     const { url, server } = await serve(t)
     proxy.lead(url)
     const accepted = once(server, 'connection')
-    const connection = await connect(proxy.url(), { headers: { 'X-Long': 'x'.repeat(6 * 1024) } })
+    const connection = await connect(directly(proxy), { headers: { 'X-Long': 'x'.repeat(6 * 1024) } })
     const [, request] = await accepted
     t.equal(request.headers['x-long'].length, 6 * 1024)
     await connection.close()
-    const { status } = await refusal(t, proxy.url(), { headers: { 'X-Long': 'x'.repeat(64 * 1024) } })
+    const { status } = await refusal(t, directly(proxy), { headers: { 'X-Long': 'x'.repeat(64 * 1024) } })
     t.equal(status, 400)
   })
 
   await t.test('502 where there is no server behind it', async (t) => {
     proxy.lead(undefined)
-    t.equal((await refusal(t, proxy.url())).status, 502)
+    t.equal((await refusal(t, directly(proxy))).status, 502)
   })
 
   await t.test(
@@ -67,9 +72,9 @@ async function handshakes(t: Test, proxy: Proxy): Promise<void> {
       const { url } = await serve(t)
       proxy.lead(url)
       const origin = 'http://localhost'
-      const connection = await connect(proxy.url(), { origin })
+      const connection = await connect(directly(proxy), { origin })
       t.match(await connection.close(), { wasClean: true })
-      t.equal((await refusal(t, proxy.url('/elsewhere'), { origin })).status, 403)
+      t.equal((await refusal(t, directly(proxy, '/elsewhere'), { origin })).status, 403)
     },
   )
 }
@@ -79,10 +84,10 @@ async function silences(t: Test, proxy: Proxy): Promise<void> {
     const { url, server } = await serve(t, { keepalive: false })
     const lively = await serve(t, { keepalive: { interval: 250, timeout: 60_000 } })
     proxy.lead(lively.url)
-    const kept = await connect(proxy.url('/impatient'))
+    const kept = await connect(directly(proxy, '/impatient'))
     proxy.lead(url)
     const accepted = once(server, 'connection')
-    const cut = await connect(proxy.url('/impatient'))
+    const cut = await connect(directly(proxy, '/impatient'))
     const [theirs]: Connection[] = await accepted
     t.match(await cut.closed, { code: 1006, wasClean: false, trigger: 'peer-fin' })
     t.match(await theirs?.closed, { code: 1006, wasClean: false, trigger: 'peer-fin' })
@@ -100,11 +105,11 @@ async function demo(t: Test, proxy: Proxy): Promise<void> {
     const demo = await startDemo({ port: 0, host: '127.0.0.1', log: () => {} })
     t.teardown(() => demo.close())
     proxy.lead(demo.url.replace(/^http/, 'ws'))
-    const asked = request(proxy.url().replace(/^ws/, 'http'), { agent: false }).end()
+    const asked = request({ socketPath: proxy.socketPath, path: '/', agent: false }).end()
     const [response] = await once(asked, 'response')
     t.equal(response.statusCode, 200)
     t.match(await text(response), '<title>')
-    const connection = await connect(proxy.url())
+    const connection = await connect(directly(proxy))
     connection.send('hello')
     t.equal(await connection.receive(), 'hello')
     const stopped = demo.close()

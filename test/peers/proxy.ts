@@ -101,12 +101,15 @@ backend elsewhere
 export class Proxy {
   readonly name: string
   readonly version: string
+  /** Of its own, to reach it directly. */
+  readonly socketPath: string
   readonly #port: number
   #target: string | undefined
 
-  private constructor(kind: ProxyKind, version: string, port: number) {
+  private constructor(kind: ProxyKind, version: string, socketPath: string, port: number) {
     this.name = kind.name
     this.version = version
+    this.socketPath = socketPath
     this.#port = port
   }
 
@@ -121,7 +124,7 @@ export class Proxy {
     // The proxy has sockets of its own; the port in front of it, and the server behind it, are whatever they are.
     const front = relayTo(() => `ws+unix:${places.front}`).listen(0, '127.0.0.1')
     await once(front, 'listening')
-    const proxy = new Proxy(kind, version, portOf(front))
+    const proxy = new Proxy(kind, version, places.front, portOf(front))
     const behind = relayTo(() => proxy.#target).listen(places.upstream)
     await once(behind, 'listening')
     const file = join(folder, 'configuration')
