@@ -47,6 +47,8 @@ interface Block {
 const sharedBlock: Block = { bytes: Buffer.alloc(0), used: 0 }
 /** The part of a block that was written last: what is written next often lies where it lay, and needs no view of its own. */
 let lastPart = sharedBlock.bytes
+let lastBlock = sharedBlock.bytes
+let lastStart = 0
 
 /** Those that have something to write at the end of this turn: one callback for all, or a broadcast makes thousands. */
 let scheduled: Sender[] = []
@@ -531,13 +533,12 @@ export class Sender {
     const block = this.#open
     if (block === undefined) return undefined
     this.#open = undefined
-    const size = this.#openEnd - this.#openStart
-    if (
-      lastPart.buffer !== block.buffer ||
-      lastPart.byteOffset !== this.#openStart ||
-      lastPart.length !== size
-    )
-      lastPart = block.subarray(this.#openStart, this.#openEnd)
+    const start = this.#openStart
+    if (lastBlock !== block || lastStart !== start || lastPart.length !== this.#openEnd - start) {
+      lastPart = block.subarray(start, this.#openEnd)
+      lastBlock = block
+      lastStart = start
+    }
     return lastPart
   }
 }
