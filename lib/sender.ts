@@ -50,6 +50,10 @@ let lastPart = sharedBlock.bytes
 let lastBlock = sharedBlock.bytes
 let lastStart = 0
 
+/** What every sender has whose output is empty, and behind which nothing waits: an array for each would cost 32 bytes. */
+const noOutput: (Buffer | LargeFrame)[] = []
+const nobody: (Buffer | Waiting)[] = []
+
 /** Those that have something to write at the end of this turn: one callback for all, or a broadcast makes thousands. */
 let scheduled: Sender[] = []
 let flushScheduled: () => void
@@ -84,7 +88,7 @@ export class Sender {
   readonly #mayKeepBytes: boolean
 
   /** Whole frames that the socket has not been given. */
-  #output: (Buffer | LargeFrame)[] = []
+  #output: (Buffer | LargeFrame)[] = noOutput
   #outputBytes = 0
   /** Bytes that the socket has been given in all. */
   #handedBytes = 0
@@ -100,7 +104,7 @@ export class Sender {
   /** A message takes its time: it is streamed, or compressed in the thread pool. What comes later waits behind it. */
   #turn: Turn | undefined
   /** Whole frames, and those who wait for a turn of their own or to close. */
-  #behind: (Buffer | Waiting)[] = []
+  #behind: (Buffer | Waiting)[] = nobody
   #behindBytes = 0
   #compressingBytes = 0
   /** Lets the stream go on, which waits until the output is below the mark. */
@@ -222,7 +226,7 @@ export class Sender {
     if (this.#turn === 'compression') {
       const stream = this.#behind.findIndex((entry) => 'begin' in entry && entry.turn === 'stream')
       const place = stream === -1 ? this.#behind.length : stream
-      this.#behind.splice(place, 0, { turn: undefined, begin: close })
+      this.#wait({ turn: undefined, begin: close }, place)
       return
     }
     this.#dropBehind()
@@ -239,7 +243,7 @@ export class Sender {
   drop(): void {
     // What one turn of the event loop has held together is not late: it goes as if each frame had gone by itself.
     if (this.#isOpen && !this.#socket.writableNeedDrain) this.#write(this.#socket)
-    this.#output = []
+    this.#output = noOutput
     this.#open = undefined
     this.#ownBlock = undefined
     this.#pong = undefined
@@ -261,7 +265,7 @@ export class Sender {
         this.#turn = turn
         resolve()
       }
-      this.#behind.push({ turn, begin })
+      this.#wait({ turn, begin })
     })
   }
 
@@ -338,7 +342,7 @@ export class Sender {
         this.#hand(socket, frame.payload, written === count)
       }
     }
-    if (written === count) this.#output = []
+    if (written === count) this.#output = noOutput
     else output.splice(0, written)
     if (!single) socket.uncork()
   }
@@ -460,8 +464,18 @@ export class Sender {
     this.#behindBytes = 0
   }
 
+  #put(frame: Buffer | LargeFrame): void {
+    if (this.#output === noOutput) this.#output = []
+    this.#output.push(frame)
+  }
+
+  #wait(entry: Buffer | Waiting, place: number = this.#behind.length): void {
+    if (this.#behind === nobody) this.#behind = []
+    this.#behind.splice(place, 0, entry)
+  }
+
   #putBehind(frame: Buffer): boolean {
-    this.#behind.push(frame)
+    this.#wait(frame)
     this.#behindBytes += frame.length
     this.#atMost += frame.length
     return this.#report()
@@ -487,7 +501,7 @@ export class Sender {
       const header = Buffer.allocUnsafe(size - length)
       writeHeader(header, 0, first, length, undefined)
       this.#seal()
-      this.#output.push({ header, payload: Buffer.from(payload.buffer, payload.byteOffset, length) })
+      this.#put({ header, payload: Buffer.from(payload.buffer, payload.byteOffset, length) })
       this.#outputBytes += size
       this.#atMost += size
     }
@@ -498,7 +512,7 @@ export class Sender {
   #push(bytes: Buffer): void {
     if (this.#closeQueued) return
     this.#seal()
-    this.#output.push(bytes)
+    this.#put(bytes)
     this.#outputBytes += bytes.length
     this.#atMost += bytes.length
   }
@@ -526,7 +540,7 @@ export class Sender {
 
   #seal(): void {
     const frames = this.#takeOpen()
-    if (frames !== undefined) this.#output.push(frames)
+    if (frames !== undefined) this.#put(frames)
   }
 
   #takeOpen(): Buffer | undefined {
