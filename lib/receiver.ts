@@ -1,6 +1,6 @@
 /**
  * Puts messages together from the pieces that the decoder finds: RFC 6455 sections 5.4, 5.6 and 8.1. What it holds of
- * an unfinished message is at most 1 KiB and 17 times what has come of it, however it is cut, and charged to a budget.
+ * an unfinished message is at most 1 KiB and 18 times what has come of it, however it is cut, and charged to a budget.
  */
 import { Buffer } from 'node:buffer'
 import type { FrameSink } from '../frames/decoder.ts'
@@ -17,10 +17,10 @@ const firstBlock = 1024
 const largestBlock = 64 * 1024
 /**
  * Room is made for so many times what has come: the length that a peer announces is not trusted further. A message that
- * begins with a read of 64 KiB has all its room at once up to 1 MiB; what is not written to yet takes no memory of the
- * machine. What a long piece finds too short in the block before it stays unused, which makes it 17 times in all.
+ * begins with a read of 64 KiB, header and all, has all its room at once up to 1 MiB; what is not written to yet takes no memory
+ * of the machine. What a long piece finds too short in the block before it stays unused, which makes it 18 times in all.
  */
-const foresight = 16
+const foresight = 17
 
 /** What everybody has who holds nothing. */
 const noParts: Buffer[] = []
@@ -183,7 +183,9 @@ export class Receiver implements FrameSink {
   #makeRoom(size: number, left: number): boolean {
     if (this.#free >= size) return true
     const needed = this.#size + size
-    const capacity = Math.min(needed + left, foresight * needed)
+    const whole = needed + left
+    // Half of it at most, when not all, so that there will be as much to come as there is to copy.
+    const capacity = whole <= foresight * needed ? whole : Math.min(foresight * needed, Math.floor(whole / 2))
     // To copy the only block into a longer one costs less than to join blocks in the end, if it is done seldom.
     if (this.#size === this.#blockUsed && capacity >= 2 * this.#size) return this.#growBlock(capacity)
     return this.#addBlock(capacity - this.#size)

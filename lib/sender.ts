@@ -3,14 +3,15 @@
  * fragments of a streamed message, and Close last (RFC 6455 sections 5.4, 5.5.1 and 6.1).
  *
  * A write costs ten times what a small frame costs, so the frames of one turn of the event loop leave in one write:
- * small ones are copied one behind the other into a shared block, large ones go by reference. What the socket does
- * not take stays here, where it can still be dropped and where Pongs give way to later ones.
+ * small ones are copied one behind the other into a shared block, large ones go by reference; those that must be masked
+ * go at once, through a block that is used again. What the socket does not take stays here, where it can still be dropped and where Pongs give way to later ones.
  */
 import { Buffer } from 'node:buffer'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { encodeFrame, payloadSize, writeFrame } from '../frames/encoder.ts'
 import { finBit, headerSize, rsv1Bit, writeHeader } from '../frames/header.ts'
+import { maskInto } from '../frames/mask.ts'
 import { type MessageOpcode, Opcode } from '../frames/opcode.ts'
 import type { Deflater } from './deflate/deflater.ts'
 import { asError } from './errors.ts'
@@ -22,6 +23,8 @@ import type { PreparedMessage } from './prepared-message.ts'
 const smallPayload = 4096
 const blockSize = 64 * 1024
 const firstOwnBlock = 1024
+/** Masked payloads from so many bytes on are written at once, if the socket takes anything: a block of their own costs more than a write. */
+const throughFrom = 16 * 1024
 
 /** A frame whose payload goes by reference. It is given to the socket whole: a half frame could not be taken back. */
 interface LargeFrame {
@@ -43,12 +46,17 @@ interface Block {
   used: number
 }
 
+const noBytes: Buffer = Buffer.alloc(0)
+
 /** Shared by all connections whose socket takes what they write at once. */
-const sharedBlock: Block = { bytes: Buffer.alloc(0), used: 0 }
+const sharedBlock: Block = { bytes: noBytes, used: 0 }
 /** The part of a block that was written last: what is written next often lies where it lay, and needs no view of its own. */
-let lastPart = sharedBlock.bytes
-let lastBlock = sharedBlock.bytes
+let lastPart = noBytes
+let lastBlock = noBytes
 let lastStart = 0
+
+/** Long payloads are masked into this block, which all connections share. */
+let tile = noBytes
 
 /** What every sender has whose output is empty, and behind which nothing waits: an array for each would cost 32 bytes. */
 const noOutput: (Buffer | LargeFrame)[] = []
@@ -493,6 +501,8 @@ export class Sender {
       this.#openEnd = block.used
       this.#outputBytes += size
       this.#atMost += size
+    } else if (maskKey !== undefined && typeof payload !== 'string' && this.#takesThrough(length)) {
+      this.#writeThrough(first, payload, length, maskKey)
     } else if (maskKey !== undefined || typeof payload === 'string') {
       const bytes = Buffer.allocUnsafeSlow(size)
       writeFrame(bytes, 0, first, payload, length, maskKey)
@@ -509,6 +519,38 @@ export class Sender {
     return this.#report()
   }
 
+  /** Whether a payload may be written at once, now that all before it has been. */
+  #takesThrough(length: number): boolean {
+    const socket = this.#socket
+    if (length < throughFrom || this.#mayKeepBytes || !this.#isOpen || socket.writableNeedDrain) return false
+    this.#write(socket)
+    return !socket.writableNeedDrain
+  }
+
+  /**
+   * Masks and writes as much as the block holds at a time. What the kernel takes at once has been copied, so that one
+   * block is enough for a long message; a fresh block as long as that would cost more than the masking, in pages
+   * that the kernel has to find and to clear.
+   */
+  #writeThrough(first: number, payload: Uint8Array, length: number, maskKey: number): void {
+    const socket = this.#socket
+    let key = maskKey
+    for (let at = 0; at < length;) {
+      if (tile.length === 0) tile = Buffer.allocUnsafeSlow(blockSize)
+      const start = at === 0 ? writeHeader(tile, 0, first, length, key) : 0
+      const size = Math.min(length - at, blockSize - start)
+      key = maskInto(payload, at, at + size, tile, start, key)
+      at += size
+      const bytes = tile.subarray(0, start + size)
+      this.#handedBytes += bytes.length
+      this.#atMost += bytes.length
+      if (at < length) socket.write(bytes)
+      else socket.write(bytes, () => this.#written())
+      // It belongs to the socket until that has written it.
+      if (socket.writableLength > 0) tile = noBytes
+    }
+  }
+
   #push(bytes: Buffer): void {
     if (this.#closeQueued) return
     this.#seal()
@@ -520,7 +562,7 @@ export class Sender {
   /** A block with room for `size` bytes at its end, and the open part going up to there. */
   #reserve(size: number): Block {
     const block = this.#socket.writableNeedDrain
-      ? (this.#ownBlock ??= { bytes: Buffer.alloc(0), used: 0 })
+      ? (this.#ownBlock ??= { bytes: noBytes, used: 0 })
       : sharedBlock
     if (block.used + size > block.bytes.length) {
       const length =

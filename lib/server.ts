@@ -22,6 +22,7 @@ import {
 import { Refusal, refuseFor, type RefusalReason } from './refusal.ts'
 import type { Data } from './payload.ts'
 import { PreparedMessage } from './prepared-message.ts'
+import { turnAway } from './turn-away.ts'
 import { type Route, routerOf } from './upgrade-router.ts'
 
 export interface ServerEvents<Context> {
@@ -283,19 +284,12 @@ export class WebSocketServer<Context = undefined>
     return leave
   }
 
-  /** Answers and ends; what the client still sends is read and thrown away, or a reset would overtake the answer. */
   #turnAway(socket: Duplex, refusal: Refusal, request: IncomingMessage | undefined): void {
     const { timers, lingerTimeout } = this.#settings
-    socket.allowHalfOpen = true
-    socket.end(writeRefusal(refusal, request?.method), () => {
-      if (this.#closing !== undefined) socket.destroy() // Nobody who is turned away holds up `close`.
-    })
-    socket.resume()
     this.#refused.add(socket)
-    const cancel = timers.after(lingerTimeout, () => socket.destroy())
-    socket.once('close', () => {
-      this.#refused.delete(socket)
-      cancel()
+    socket.once('close', () => this.#refused.delete(socket))
+    turnAway(socket, writeRefusal(refusal, request?.method), lingerTimeout, timers, () => {
+      if (this.#closing !== undefined) socket.destroy() // Nobody who is turned away holds up `close`.
     })
     const { reason, status } = refusal
     const address = socket instanceof Socket ? socket.remoteAddress : undefined

@@ -8,6 +8,7 @@ for (const { id, attack, cheap, run } of rows) {
   await t.test(`${id}: ${attack}`, async (t) => {
     const ledger = new Ledger(true)
     await run(ledger)
+    t.not(ledger.entries.length, 0)
     for (const { what, measured, bound, verdict } of ledger.entries)
       t.not(verdict, 'MISSES', measured === '' ? what : `${what}: ${measured} of ${bound}`)
   })

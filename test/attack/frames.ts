@@ -139,15 +139,16 @@ async function tinyFragments(ledger: Ledger): Promise<void> {
     Array.from({ length: count }, (_, at) => frame(at === 0 ? text : continuation, 'a', { fin: false })),
   )
   await besiege(ledger, 'fragments', {}, async (target) => {
-    const hold = async (): Promise<void> => {
-      for (const attacker of await target.attackers(20)) {
-        await attacker.write(bytes)
-        await attacker.flush()
-      }
-    }
-    await hold()
-    target.dismiss()
-    const { held } = await growth(target, hold)
+    const { held } = await usualGrowth(
+      target,
+      () => target.attackers(20),
+      async (attackers) => {
+        for (const attacker of attackers) {
+          await attacker.write(bytes)
+          await attacker.flush()
+        }
+      },
+    )
     ledger.note('16,300 fragments of a byte on 20 connections, each', held / 20, 0.15, 'MB')
   })
 }
@@ -246,6 +247,7 @@ async function pingFlood(ledger: Ledger): Promise<void> {
         () => target.attackers(1),
         async ([attacker]) => {
           if (attacker !== undefined) await flood(attacker)
+          await target.idle()
         },
       )
       ledger.note('26 MB of Pings from a peer that does not read: held', held * 1000, 256, 'KB')

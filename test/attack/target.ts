@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { CloseCounts, CloseTrigger, ServerOptions } from '../../lib/index.ts'
 import { Attacker } from './attacker.ts'
@@ -125,6 +126,14 @@ export class Target {
       Number(readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ')[0]),
     )
     return times.reduce((sum, time) => sum + time, 0) / 1e6
+  }
+
+  /** Waits until it has nothing more to do: what was sent has been read. */
+  async idle(): Promise<void> {
+    for (let before = NaN; !(this.cpu - before < 1);) {
+      before = this.cpu
+      await sleep(100)
+    }
   }
 
   /** Open descriptors. */

@@ -61,9 +61,11 @@ type Ending = Extract<News, { kind: 'closed' }>
 interface Scenario {
   readonly name: string
   readonly talk: Talk
-  /** Before the connection is made, and while it talks. */
+  /** What is done before the connection is made. */
   readonly before?: () => void
-  readonly during?: (client: Peer) => Promise<unknown>
+  /** What is done while they talk, after the client has told of that. */
+  readonly during?: () => void | Promise<void>
+  readonly after?: 'progress' | 'received-all'
   /** How both ends must have ended. */
   readonly ends: 'clean' | 'not clean'
 }
@@ -94,8 +96,8 @@ const scenarios: readonly Scenario[] = [
   {
     name: 'the plug is out for a second',
     talk: { ...usual, pace: 10, keepalive: patient },
-    during: async (client) => {
-      await client.told('progress')
+    after: 'progress',
+    during: async () => {
       plug('down')
       await sleep(1000)
       plug('up')
@@ -105,26 +107,22 @@ const scenarios: readonly Scenario[] = [
   {
     name: 'R2: the plug is pulled while nothing is said',
     talk: idle,
-    during: async (client) => {
-      await client.told('received-all')
-      plug('down')
-    },
+    after: 'received-all',
+    during: () => plug('down'),
     ends: 'not clean',
   },
   {
     name: 'R2: the plug is pulled while both send',
     talk: long,
-    during: async (client) => {
-      await client.told('progress')
-      plug('down')
-    },
+    after: 'progress',
+    during: () => plug('down'),
     ends: 'not clean',
   },
   {
     name: 'R2: all packets are dropped',
     talk: idle,
-    during: async (client) => {
-      await client.told('received-all')
+    after: 'received-all',
+    during: () => {
       lose('server', 1)
       lose('client', 1)
     },
@@ -133,28 +131,22 @@ const scenarios: readonly Scenario[] = [
   {
     name: 'R2: packets to the client are dropped while both send',
     talk: long,
-    during: async (client) => {
-      await client.told('progress')
-      lose('client', 1)
-    },
+    after: 'progress',
+    during: () => lose('client', 1),
     ends: 'not clean',
   },
   {
     name: 'R1: packets to the client are answered by a reset',
     talk: long,
-    during: async (client) => {
-      await client.told('progress')
-      reset('client')
-    },
+    after: 'progress',
+    during: () => reset('client'),
     ends: 'not clean',
   },
   {
     name: 'R1: packets to the server are answered by a reset',
     talk: long,
-    during: async (client) => {
-      await client.told('progress')
-      reset('server')
-    },
+    after: 'progress',
+    during: () => reset('server'),
     ends: 'not clean',
   },
 ]
@@ -188,7 +180,8 @@ async function play(scenario: Scenario, server: Peer, client: Peer): Promise<str
   scenario.before?.()
   const begin = performance.now()
   client.process.send(scenario.talk)
-  await scenario.during?.(client)
+  if (scenario.after !== undefined) await client.told(scenario.after)
+  await scenario.during?.()
   const faulted = performance.now()
   const [atServer, atClient] = await Promise.all([server.told('closed'), client.told('closed')])
   const [whole, since] = [performance.now() - begin, performance.now() - faulted].map((ms) =>

@@ -106,8 +106,19 @@ const delimiters = [
   0x0d, 0x0a, 0x20, 0x09, 0x3a, 0x2c, 0x3b, 0x22, 0x00, 0x7f, 0x80, 0xff, 0x41, 0x31,
 ] as const
 
+/** An input: a byte of settings and what `make` makes of a head, or one that is in the corpus; spoilt, or not. */
+export function headInput(
+  random: Random,
+  corpus: readonly Uint8Array[],
+  make: (random: Random) => Uint8Array,
+): Uint8Array {
+  const known = corpus[random.below(corpus.length)]
+  if (known !== undefined && random.once(8)) return spoil(random, known)
+  return Buffer.concat([random.bytes(1), spoil(random, make(random))])
+}
+
 /** The head with a few changes, or none. */
-export function spoil(random: Random, head: Uint8Array): Uint8Array {
+function spoil(random: Random, head: Uint8Array): Uint8Array {
   let bytes = head
   for (let mutations = random.once(2) ? 1 + random.below(3) : 0; mutations > 0; mutations--) {
     bytes = mutate(random, bytes, delimiters)

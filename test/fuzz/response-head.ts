@@ -21,12 +21,12 @@ import { headerValue } from './extension-header.ts'
 import { readExtensions, takeAnswer, type Terms } from './extension-reference.ts'
 import {
   hasWord,
+  headInput,
   headOf,
   type HttpHead,
   isOdd,
   readLoosely,
   readStrictly,
-  spoil,
   valuesOf,
 } from './http-head.ts'
 import { Random } from './random.ts'
@@ -58,11 +58,7 @@ export function responseHeadTarget(subject: Client = { judge: judgeResponse, att
   return {
     name: 'response-head',
     corpus: 'response-head',
-    generate(random, corpus) {
-      const known = corpus[random.below(corpus.length)]
-      if (known !== undefined && random.once(8)) return spoil(random, known)
-      return Buffer.concat([random.bytes(1), spoil(random, responseOf(random))])
-    },
+    generate: (random, corpus) => headInput(random, corpus, responseOf),
     async check(input) {
       const [settings = 0] = input
       const offered = offerOf(settings)

@@ -59,7 +59,7 @@ t.test('a reason stays on its line', (t) => {
   t.end()
 })
 
-t.test('7.1.4: both Close frames are there and ours never left', (t) => {
+t.test('RFC 6455 7.1.4: both Close frames are there and ours never left', (t) => {
   const told: CloseInfo = { ...lost, initiator: 'remote', trigger: 'peer-close', sent: bye, received: bye }
   const frame = '1000 "bye"'
   t.equal(

@@ -93,7 +93,7 @@ await t.test('D1: a close from here, from the Close to the end of TCP', async (t
   t.equal(log.length, 8, 'I3: closed is the end')
 })
 
-await t.test('7.1.1: a server ends TCP at once, behind its Close', async (t) => {
+await t.test('RFC 6455 7.1.1: a server ends TCP at once, behind its Close', async (t) => {
   const { socket, closing } = begin('server')
   closing.dispatch('close-received', { code: undefined, reason: '' })
   await turns(2)
@@ -136,7 +136,7 @@ await t.test('a patient close has no deadline; a close behind it sets one', asyn
 })
 
 await t.test(
-  '7.1.7: a violation sends its own Close behind what the socket has taken, and FIN',
+  'RFC 6455 7.1.7: a violation sends its own Close behind what the socket has taken, and FIN',
   async (t) => {
     const { socket, sender, closing } = begin('server')
     sender.message('an answer', true)
@@ -149,7 +149,7 @@ await t.test(
   },
 )
 
-await t.test('7.1.7: what the socket has not taken when a violation comes is dropped', async (t) => {
+await t.test('RFC 6455 7.1.7: what the socket has not taken when a violation comes is dropped', async (t) => {
   const { socket, sender, closing } = begin()
   socket.stalled = true
   sender.message(Buffer.alloc(100_000), true)
@@ -169,7 +169,7 @@ await t.test('TCP that just ends, with no timer to stop', async (t) => {
   t.match(infos, [{ code: 1006, trigger: 'socket-error', wasClean: false }])
 })
 
-await t.test('2e-6: a Close that never left is not flushed', async (t) => {
+await t.test('D1: a Close that never left is not flushed', async (t) => {
   const { socket, closing, log, infos } = begin()
   socket.stalled = true
   closing.dispatch('local-close', bye, false)

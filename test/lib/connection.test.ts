@@ -273,7 +273,7 @@ await t.test('S1: a mark far below the socket’s own drains too', async (t) => 
   connection.terminate()
 })
 
-await t.test('2d: who waits for a drain when nothing more can be sent is told how it ended', async (t) => {
+await t.test('D1: who waits for a drain when nothing more can be sent is told how it ended', async (t) => {
   const { connection, peer, socket } = open({ highWaterMark: 10 })
   socket.stall()
   connection.send('x'.repeat(20))
@@ -917,7 +917,7 @@ await t.test('D3: a FIN behind messages that are held comes behind them', async 
   }
 })
 
-await t.test('2d: messages that are queued when the connection ends can still be taken', async (t) => {
+await t.test('D1: messages that are queued when the connection ends can still be taken', async (t) => {
   const { connection, peer } = open()
   peer.text('a')
   peer.text('b')

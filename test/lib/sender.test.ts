@@ -524,7 +524,7 @@ await t.test('6455-5.5.1-no-data-after-close, I2: Close is the last frame', asyn
 })
 
 await t.test(
-  '2e-6: the Close is flushed when the kernel has it, and not when the socket is destroyed',
+  'D1: the Close is flushed when the kernel has it, and not when the socket is destroyed',
   async (t) => {
     const taken = begin({ stalled: true })
     let flushed = 0
@@ -577,7 +577,7 @@ await t.test('a Close forgets the Pong that waited', async (t) => {
   t.strictSame(wire(), ['text "fills the socket"', 'close'])
 })
 
-await t.test('7.1.7: drop forgets all that the socket has not been given', async (t) => {
+await t.test('RFC 6455 7.1.7: drop forgets all that the socket has not been given', async (t) => {
   const { socket, sender, wire } = begin({ socketMark: 10, stalled: true })
   sender.message('fills the socket', true)
   await turns()
@@ -771,7 +771,7 @@ await t.test(
 )
 
 await t.test(
-  '7.1.7: drop gives the socket what one turn has held together, as far as it takes it',
+  'RFC 6455 7.1.7: drop gives the socket what one turn has held together, as far as it takes it',
   async (t) => {
     const { sender, wire } = begin()
     sender.cork()
@@ -808,7 +808,7 @@ await t.test('S1: full is what is above maxBufferedAmount, and a drain empties i
   t.notOk(sender.full)
 })
 
-await t.test('6.1: text is written as UTF-8, all ASCII or not', async (t) => {
+await t.test('RFC 6455 6.1: text is written as UTF-8, all ASCII or not', async (t) => {
   for (const text of ['', 'ascii', 'é', 'a€b', '😀', '\ud800', 'x'.repeat(5000), 'ü'.repeat(5000)]) {
     const { socket, sender } = begin()
     sender.message(text, true)
@@ -901,6 +901,168 @@ await t.test('D11: what the kernel has taken at once makes room for what comes n
   socket.held?.()
   t.strictSame(socket.written.slice(-2), [encoded('five', Opcode.text), encoded('six', Opcode.text)])
 })
+
+/** A socket of the system and its kernel, which copies what it takes: at once, or while it is full, on `accept`. */
+class KernelSocket extends Socket {
+  readonly blocks = new Set<ArrayBufferLike>()
+  writes = 0
+  full = false
+  #copies: Buffer[] = []
+  #held: (() => void) | undefined
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.#copies)
+  }
+
+  accept(): void {
+    const held = this.#held
+    this.#held = undefined
+    held?.()
+  }
+
+  override _write(chunk: Buffer, _encoding: string, callback: () => void): void {
+    this.#take([chunk], callback)
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], callback: () => void): void {
+    this.#take(
+      chunks.map(({ chunk }) => chunk),
+      callback,
+    )
+  }
+
+  #take(chunks: readonly Buffer[], callback: () => void): void {
+    for (const { buffer } of chunks) this.blocks.add(buffer)
+    this.writes++
+    this.#held = () => {
+      this.#copies.push(Buffer.concat(chunks))
+      callback()
+    }
+    if (!this.full) this.accept()
+  }
+}
+
+/** A client on such a socket. */
+function beginMasked({ highWaterMark = mebibyte } = {}) {
+  const socket = new KernelSocket()
+  const drains: number[] = []
+  const sender: Sender = new Sender(
+    socket,
+    {
+      maskKeys: new MaskKeys((bytes) => bytes.fill(7)),
+      compression: undefined,
+      highWaterMark,
+      maxBufferedAmount: 64 * mebibyte,
+    },
+    { exceeded() {}, drained: () => void drains.push(sender.bufferedAmount) },
+  )
+  socket.on('drain', () => sender.flush())
+  return { socket, sender, drains }
+}
+
+const masked = (payload: Uint8Array | string, opcode: Opcode = Opcode.binary): Buffer =>
+  encodeFrame({ opcode, payload, maskKey: 0x07070707 })
+
+await t.test(
+  'D11, 6455-5.3-mask-algorithm: from 16 KiB on a client masks into one block, and writes at once',
+  async (t) => {
+    for (const size of [16_384, 65_522, 65_523, 131_058, 131_059, 300_000]) {
+      const { socket, sender } = beginMasked()
+      const data = noise(size)
+      const frame = masked(data)
+      t.equal(sender.message(data, true), true)
+      t.strictSame([sender.bufferedAmount, sender.takenAmount], [0, frame.length], 'all has left')
+      t.ok(socket.bytes.equals(frame), `${size}`)
+      t.ok(data.equals(noise(size)), '6455-5.3-caller-buffer-untouched')
+      t.strictSame([socket.writes, socket.blocks.size], [Math.ceil(frame.length / 65_536), 1])
+      await turns()
+      t.ok(socket.bytes.equals(frame), 'and no more')
+    }
+    const { socket, sender } = beginMasked()
+    sender.message(noise(16_383), true)
+    t.equal(socket.writes, 0, 'less than that waits for the end of the turn')
+    await turns()
+    t.ok(socket.bytes.equals(masked(noise(16_383))))
+  },
+)
+
+await t.test('D5, D11: what was sent before a long message leaves before it', async (t) => {
+  const { socket, sender } = beginMasked()
+  sender.cork()
+  sender.message('before', true)
+  sender.message(noise(100_000), true)
+  sender.message('behind', true)
+  sender.uncork()
+  sender.message(noise(20_000), true)
+  const text = (payload: string): Buffer => masked(payload, Opcode.text)
+  const wanted = [text('before'), masked(noise(100_000)), text('behind'), masked(noise(20_000))]
+  t.ok(socket.bytes.equals(Buffer.concat(wanted)))
+})
+
+await t.test(
+  'D6, whatwg-send-snapshot: the block is not used again before the kernel has taken what is in it',
+  async (t) => {
+    const slow = beginMasked()
+    const quick = beginMasked()
+    slow.socket.full = true
+    const data = noise(200_000, 'slow')
+    slow.sender.message(data, true)
+    t.equal(slow.sender.bufferedAmount, masked(data).length)
+    data.fill(0)
+    quick.sender.message(noise(200_000, 'quick'), true)
+    slow.sender.message(noise(20_000, 'behind'), true)
+    t.equal(slow.socket.writes, 1, 'the socket waits for the kernel')
+    slow.socket.full = false
+    slow.socket.accept()
+    while (slow.sender.bufferedAmount > 0) await turns()
+    const wanted = [masked(noise(200_000, 'slow')), masked(noise(20_000, 'behind'))]
+    t.ok(slow.socket.bytes.equals(Buffer.concat(wanted)))
+    t.ok(quick.socket.bytes.equals(masked(noise(200_000, 'quick'))))
+  },
+)
+
+await t.test(
+  'S1: a long message drains too without the socket’s drain, which only comes when that was full',
+  async (t) => {
+    const { socket, sender, drains } = beginMasked({ highWaterMark: 1000 })
+    socket.removeAllListeners('drain')
+    socket.full = true
+    t.equal(sender.message(noise(100_000), true), false)
+    t.strictSame([sender.mustDrain, drains.length], [true, 0])
+    await turns()
+    socket.full = false
+    socket.accept()
+    await turns(2)
+    t.strictSame([sender.mustDrain, drains], [false, [0]])
+  },
+)
+
+await t.test(
+  'a long message goes nowhere once the socket is destroyed, and waits where it is full',
+  async (t) => {
+    const gone = beginMasked()
+    gone.socket.destroy()
+    gone.sender.message(noise(100_000), true)
+    await turns()
+    t.strictSame([gone.socket.writes, gone.sender.bufferedAmount], [0, 0])
+
+    const { socket, sender } = beginMasked()
+    socket.full = true
+    sender.message(noise(5000), true)
+    sender.message(noise(65_000), true)
+    t.equal(socket.writes, 1)
+    await turns()
+    sender.message(noise(100_000), true)
+    sender.drop()
+    socket.full = false
+    socket.accept()
+    while (sender.bufferedAmount > 0) await turns()
+    t.ok(
+      socket.bytes.equals(Buffer.concat([masked(noise(5000)), masked(noise(65_000))])),
+      '7.1.7: it can be dropped',
+    )
+  },
+)
 
 await t.test('D4: a Duplex may keep the bytes that it says it has written', async (t) => {
   const { sender, wire } = begin()

@@ -74,6 +74,20 @@ await t.test('max-connections: 503, max-connections-per-address: 429', async (t)
   await only.close()
 })
 
+await t.test('what comes behind a 408 is no request any more', async (t) => {
+  const { port, server, refused } = await begin(t, { handshakeTimeout: 40 })
+  server.on('connection', () => t.fail('a connection'))
+  const peer = await rawClient(t, port)
+  const request = upgradeRequest()
+  peer.write(request.slice(0, -2))
+  t.match(await peer.answer(), { status: 408 })
+  peer.write(request.slice(-2))
+  peer.socket.end()
+  t.equal((await peer.rest()).length, 0)
+  await peer.closed
+  t.equal(refused.length, 1)
+})
+
 await t.test('H1, handshake-timeout: 408 where no request has come, without one', async (t) => {
   const { port, refused } = await begin(t, { handshakeTimeout: 40 })
   for (const half of ['', 'GET / HTTP/1.1\r\nHost: h\r\n']) {

@@ -1,105 +1,99 @@
 // npm run mutate [files]: mutates frames/ and the close machine, and compares what survives with survivors.json. Each
 // file has only its own tests to kill its mutants with: what it leaves to the tests of others it does not test.
-import { Stryker } from '@stryker-mutator/core'
 import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { choose, instrument } from './mutants.js'
+import { Sandbox } from './sandbox.js'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
 const frames = 'opcode close-code violation header rules simd mask utf8 close-payload encoder decoder'
 const closing = 'close-info closing lifecycle'
 const every = [
   ...frames.split(' ').map((name) => `frames/${name}.ts`),
   ...closing.split(' ').map((name) => `lib/${name}.ts`),
 ]
+/** How many percent are to be killed: of all, and of each file, which may be one of few mutants. */
 const leastScore = 90
+const leastFileScore = 85
 
-process.chdir(root)
-// The property tests are to try the same on every mutant.
-process.env.FC_SEED ??= '6455'
+process.chdir(fileURLToPath(new URL('../..', import.meta.url)))
 const files = process.argv.length > 2 ? process.argv.slice(2) : every
-const known = JSON.parse(readFileSync(new URL('survivors.json', import.meta.url), 'utf8'))
+const reasons = JSON.parse(readFileSync(new URL('survivors.json', import.meta.url), 'utf8'))
+const sandboxes = Array.from({ length: availableParallelism() }, () => new Sandbox())
+process.on('exit', () => {
+  for (const sandbox of sandboxes) sandbox.remove()
+})
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
+const begin = performance.now()
 
-/** Mutates one file; its mutants with what became of each. */
-function mutate(file) {
-  const stryker = new Stryker({
-    plugins: ['@stryker-mutator/tap-runner'],
-    testRunner: 'tap',
-    tap: { testFiles: [`.build/test/${file.replace(/ts$/, 'test.js')}`] },
-    mutate: [file],
-    buildCommand: 'tsc -p test/mutation/tsconfig.json',
-    // In the sandbox node_modules is found further up; its TypeScript is not one that Stryker knows.
-    tempDirName: 'test/mutation/.build',
-    symlinkNodeModules: false,
-    tsconfigFile: 'none',
-    ignorePatterns: [
-      '*',
-      '!frames/**',
-      '!lib/**',
-      '!test/**',
-      '!tsconfig.json',
-      '!package.json',
-      '**/node_modules',
-      '**/.build',
-    ],
-    concurrency: 2,
-    // A loop without an end is found by counting. This is for a machine that is busy.
-    timeoutMS: 60_000,
-    logLevel: 'error',
-    clearTextReporter: { reportMutants: false, reportTests: false, reportScoreTable: false },
-    reporters: ['clear-text'],
-    allowConsoleColors: false,
-  })
-  return stryker.runMutationTest()
+/** Runs the tests of a file on each of its mutants: how many there are, how many were killed by time, what survives. */
+async function mutate(file) {
+  const { content, mutants } = await instrument(file, readFileSync(file, 'utf8'))
+  const code = sandboxes[0].compile(file, content)
+  for (const sandbox of sandboxes) sandbox.put(file, choose(code))
+  if ((await sandboxes[0].test(file)) !== 'passed')
+    throw new Error(`the tests of ${file} fail without a mutant`)
+  const survivors = []
+  let byTime = 0
+  let next = 0
+  await Promise.all(
+    sandboxes.map(async (sandbox) => {
+      while (next < mutants.length) {
+        const mutant = mutants[next++]
+        if (next % 50 === 0) console.log(`  ${next} of ${mutants.length}, ${since(begin)} s`)
+        sandbox.put(file, choose(code, mutant.id))
+        const end = await sandbox.test(file)
+        if (end === 'passed') survivors.push(mutant)
+        if (end === 'time') byTime++
+      }
+      sandbox.put(file, choose(code))
+    }),
+  )
+  return { count: mutants.length, byTime, survivors: survivors.toSorted((a, b) => a.at - b.at) }
 }
 
-/** The mutated code and what stands in its place, which stay the same when the lines around them move. */
-function describe({ mutatorName, location, replacement }, source) {
-  const { start, end } = location
-  const lines = source.split('\n').slice(start.line - 1, end.line)
-  const line = lines[0].trim()
-  const last = lines.length - 1
-  lines[last] = lines[last].slice(0, end.column - 1)
-  lines[0] = lines[0].slice(start.column - 1)
-  const words = (text) => text.replaceAll(/\s+/g, ' ').trim()
-  return { mutator: mutatorName, line, code: words(lines.join('\n')), replacement: words(replacement) }
+function since(time) {
+  return Math.round((performance.now() - time) / 1000)
 }
 
-const keyOf = ({ line, code, replacement }) => JSON.stringify([line, code, replacement])
-const survives = ({ status }) => status === 'Survived' || status === 'NoCoverage'
-const isKilled = ({ status }) => status === 'Killed' || status === 'Timeout'
+/** Rounded down, so that what is below a bound is shown below it. */
+function percent(part, whole) {
+  return Math.floor((1000 * part) / whole) / 10
+}
 
-let killed = 0
-let valid = 0
+function keyOf({ line, code, replacement }) {
+  return JSON.stringify({ line, code, replacement })
+}
+
+const table = [['file', 'mutants', 'killed', 'by time', 'survive', 'without a reason', 'score, %']]
+let total = 0
+let totalKilled = 0
 let good = true
 for (const file of files) {
-  const source = readFileSync(file, 'utf8')
-  const mutants = await mutate(file)
-  const survivors = mutants.filter(survives)
-  const dead = mutants.filter(isKilled)
-  killed += dead.length
-  valid += dead.length + survivors.length
-  const timeouts = dead.filter(({ status }) => status === 'Timeout').length
-  const errors = mutants.length - dead.length - survivors.length
-  const notes = [
-    ...(timeouts > 0 ? [`${timeouts} of them by time`] : []),
-    ...(errors > 0 ? [`${errors} do not load`] : []),
-  ]
-  console.log(`${file}: ${dead.length} killed, ${survivors.length} survive ${notes.join(', ')}`.trim())
+  console.log(file)
+  const { count, byTime, survivors } = await mutate(file)
+  const expected = new Set((reasons[file] ?? []).map(keyOf))
+  const found = new Set(survivors.map(keyOf))
+  const unexplained = survivors.filter((survivor) => !expected.has(keyOf(survivor)))
+  const dead = [...expected].filter((key) => !found.has(key))
+  for (const survivor of unexplained) console.log(`  NEW, line ${survivor.at}: ${keyOf(survivor)}`)
+  for (const key of dead) console.log(`  DEAD, take it off the list: ${key}`)
 
-  const expected = new Set((known[file] ?? []).map(keyOf))
-  const found = new Set(survivors.map((mutant) => keyOf(describe(mutant, source))))
-  for (const mutant of survivors) {
-    const survivor = describe(mutant, source)
-    if (expected.has(keyOf(survivor))) continue
-    good = false
-    console.log(`  NEW, line ${mutant.location.start.line}: ${JSON.stringify(survivor)}`)
-  }
-  for (const key of expected) {
-    if (found.has(key)) continue
-    good = false
-    console.log(`  DEAD, take it off the list: ${key}`)
-  }
+  const killed = count - survivors.length
+  total += count
+  totalKilled += killed
+  const score = percent(killed, count)
+  if (unexplained.length > 0 || dead.length > 0 || score < leastFileScore) good = false
+  table.push([file, ...[count, killed, byTime, survivors.length, unexplained.length, score].map(String)])
 }
-const score = (100 * killed) / valid
-console.log(`${killed} of ${valid} mutants killed: ${score.toFixed(1)} %`)
-if (!good || score < leastScore) process.exitCode = 1
+
+const score = percent(totalKilled, total)
+if (score < leastScore) good = false
+console.log(`after ${since(begin)} s:`)
+const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)))
+for (const [name, ...numbers] of table) {
+  const cells = numbers.map((number, index) => number.padStart(widths[index + 1]))
+  console.log([name.padEnd(widths[0]), ...cells].join('  '))
+}
+console.log(`${totalKilled} of ${total} mutants killed, ${score} %: ${good ? 'passed' : 'FAILED'}`)
+if (!good) process.exitCode = 1

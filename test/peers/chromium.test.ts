@@ -7,9 +7,8 @@ import { Browser, findChromium, type Tab } from '../browser/chromium.ts'
 import { portOf } from '../help/serve.ts'
 import { absent } from './absent.ts'
 import { makeCertificate } from './listening.ts'
-import { ourServerAnd } from './meeting.ts'
 import type { Peer, PeerClient, PeerRecord } from './peer.ts'
-import { suite } from './suite.ts'
+import { everyWay } from './ways.ts'
 
 /** What the page has: sockets by number, each with the messages that nobody has asked for, in base64 if binary. */
 const page = `<!doctype html><script>
@@ -112,5 +111,5 @@ if (chromium === undefined) {
       return new ChromiumPeer(tab, opened as { number: number; protocol: string })
     },
   }
-  await suite(t, ourServerAnd(client), makeCertificate(t.testdir()))
+  await everyWay(t, { client }, makeCertificate(t.testdir()))
 }

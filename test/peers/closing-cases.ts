@@ -1,7 +1,7 @@
 /** The ends that a connection with any other implementation may have, and what both sides tell of it. */
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
-import { CloseCode, type CloseInfo, ConnectionClosedError } from '../../lib/index.ts'
+import { CloseCode, type CloseFrame, type CloseInfo, ConnectionClosedError } from '../../lib/index.ts'
 import { bytesOf, type Case, type Scene } from './case.ts'
 import type { End, PeerRecord } from './peer.ts'
 
@@ -25,19 +25,8 @@ export const closingCases: readonly Case[] = [
     title: `6455-1.4-reply-to-close, 7.1.4, 7.1.5: we close with ${said(code, reason)}`,
     async run(scene) {
       void scene.ours.close(code, reason)
-      const received = scene.pairing.answer({ code, reason })
-      await endsWith(scene, 'ours', [
-        {
-          code: received.code ?? CloseCode.noStatus,
-          reason: received.reason,
-          wasClean: true,
-          initiator: 'local',
-          sent: { code, reason },
-          received,
-          trigger: 'local-close',
-        },
-        { code: code ?? CloseCode.noStatus, reason, wasClean: true },
-      ])
+      const sent = { code, reason }
+      await endsWith(scene, 'ours', clean('local', sent, scene.pairing.answer(sent)))
     },
   })),
   ...goodbyes.map(({ code, reason = '', needsAnyCode = false }): Case => ({
@@ -46,18 +35,7 @@ export const closingCases: readonly Case[] = [
     needsAnyCode,
     async run(scene) {
       scene.theirs.close(code, reason)
-      await endsWith(scene, 'theirs', [
-        {
-          code: code ?? CloseCode.noStatus,
-          reason,
-          wasClean: true,
-          initiator: 'remote',
-          sent: { code, reason },
-          received: { code, reason },
-          trigger: 'peer-close',
-        },
-        { code: code ?? CloseCode.noStatus, reason, wasClean: true },
-      ])
+      await endsWith(scene, 'theirs', clean('remote', { code, reason }, { code, reason }))
     },
   })),
   {
@@ -70,18 +48,11 @@ export const closingCases: readonly Case[] = [
       scene.theirs.close(4000, 'theirs')
       await bothHaveSent
       scene.wire?.release()
-      await endsWith(scene, 'both', [
-        {
-          code: 4000,
-          reason: 'theirs',
-          wasClean: true,
-          initiator: 'local',
-          sent: { code: 3000, reason: 'ours' },
-          received: { code: 4000, reason: 'theirs' },
-          trigger: 'local-close',
-        },
-        { code: 3000, reason: 'ours', wasClean: true },
-      ])
+      const [sent, received] = [
+        { code: 3000, reason: 'ours' },
+        { code: 4000, reason: 'theirs' },
+      ]
+      await endsWith(scene, 'both', clean('local', sent, received))
     },
   },
   {
@@ -145,18 +116,11 @@ export const closingCases: readonly Case[] = [
       await once(ours, 'state')
       t.equal(ours.state, 'close-received')
       void ours.close(4001, 'answer')
-      await endsWith(scene, 'theirs', [
-        {
-          code: 4000,
-          reason: 'question',
-          wasClean: true,
-          initiator: 'remote',
-          sent: { code: 4001, reason: 'answer' },
-          received: { code: 4000, reason: 'question' },
-          trigger: 'peer-close',
-        },
-        { code: 4001, reason: 'answer', wasClean: true },
-      ])
+      const [sent, received] = [
+        { code: 4001, reason: 'answer' },
+        { code: 4000, reason: 'question' },
+      ]
+      await endsWith(scene, 'theirs', clean('remote', sent, received))
     },
   },
   {
@@ -217,6 +181,20 @@ async function endsWith(
 ): Promise<void> {
   t.strictSame(await ours.closed, ourStory, 'our story')
   t.strictSame(await theirs.closed, pairing.tells?.(theirStory, end) ?? theirStory, 'their story')
+}
+
+/** Our story and theirs where each has received the other's Close. */
+function clean(
+  initiator: 'local' | 'remote',
+  sent: CloseFrame,
+  received: CloseFrame,
+): [CloseInfo, PeerRecord] {
+  const trigger = initiator === 'local' ? 'local-close' : 'peer-close'
+  return [{ ...heard(received), initiator, sent, received, trigger }, heard(sent)]
+}
+
+function heard({ code = CloseCode.noStatus, reason }: CloseFrame): PeerRecord {
+  return { code, reason, wasClean: true }
 }
 
 /** Our story where no Close was received. */

@@ -5,10 +5,9 @@ import FayeSocket from 'faye-websocket'
 import deflateExtension from 'permessage-deflate'
 import t from 'tap'
 import { listen, makeCertificate } from './listening.ts'
-import { ourClientAnd } from './meeting.ts'
 import { versionOf } from './packages.ts'
 import type { Peer, PeerRecord, PeerServer } from './peer.ts'
-import { suite } from './suite.ts'
+import { everyWay } from './ways.ts'
 
 const server: PeerServer = {
   name: 'faye-websocket',
@@ -59,4 +58,4 @@ async function recordOf(socket: FayeSocket): Promise<PeerRecord> {
   return { code, reason, wasClean: code !== 1006 }
 }
 
-await suite(t, ourClientAnd(server), makeCertificate(t.testdir()))
+await everyWay(t, { server }, makeCertificate(t.testdir()))

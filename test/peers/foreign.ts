@@ -2,9 +2,8 @@
 import type { Test } from 'tap'
 import { absent } from './absent.ts'
 import { makeCertificate } from './listening.ts'
-import { ourClientAnd, ourServerAnd } from './meeting.ts'
 import { type Command, type Kind, Program } from './process-peer.ts'
-import { suite } from './suite.ts'
+import { everyWay } from './ways.ts'
 
 export interface Foreign {
   readonly title: string
@@ -20,6 +19,5 @@ export async function meetForeign(t: Test, { title, command, client, server }: F
   const found = command(folder)
   if (typeof found === 'string') return absent(t, title, found)
   const program = await Program.start(t, found, folder)
-  await suite(t, ourServerAnd(program.client(client)), certificate)
-  await suite(t, ourClientAnd(program.server(server)), certificate)
+  await everyWay(t, { client: program.client(client), server: program.server(server) }, certificate)
 }

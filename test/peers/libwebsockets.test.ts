@@ -14,10 +14,6 @@ const kind: Kind = {
   closesWithAnyCode: true,
   answer: (close) => close,
   differences: [
-    {
-      tests: /compressed fragments|sent compressed before/,
-      why: 'waits without end for what comes behind some compressed frames: fragments, or more in one packet',
-    },
     { tests: /they close with an empty Close/, why: 'cannot send a Close without a code' },
     { tests: /we close with 1014/, why: 'answers 1014, registered with IANA after RFC 6455, with 1002' },
     {
@@ -26,7 +22,18 @@ const kind: Kind = {
     },
     {
       tests: /the shortest messages/,
-      why: 'fails an assertion when it compresses a second empty message, and loops on a compressed one of one byte',
+      why: 'fails an assertion when it compresses a second empty message: zlib has nothing to flush, and the end that it cuts off is not there',
+    },
+  ],
+}
+
+const client: Kind = {
+  ...kind,
+  differences: [
+    ...(kind.differences ?? []),
+    {
+      tests: /compressed fragments|we sent compressed before/,
+      why: 'where compression was agreed on, its client delivers what is not compressed, a Pong too, over and over: the loop over what the extension leaves forgets the case that there was nothing for it to do',
     },
   ],
 }
@@ -41,7 +48,7 @@ const server: Kind = {
     },
     {
       tests: /7692.*: serverNoContextTakeover(, clientMaxWindowBits 9)?$/,
-      why: 'fails where only its own side gives up its context, for a reason that has not been found; all others pass',
+      why: 'where only its own side gives up its context, drops the one for what it receives too: then it fails with "invalid distance too far back"',
     },
     { tests: /their Pings are answered/, why: 'its server tells nothing of the Pong to an empty Ping' },
   ],
@@ -57,4 +64,4 @@ function build(folder: string): Command | string {
   return { program, args: [] }
 }
 
-await meetForeign(t, { title: 'libwebsockets', command: build, client: kind, server })
+await meetForeign(t, { title: 'libwebsockets', command: build, client, server })

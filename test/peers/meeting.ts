@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect, type Connection, type ConnectionOptions, WebSocketServer } from '../../lib/index.ts'
 import { listen } from './listening.ts'
 import type { Certificate, Implementation, Meeting, PeerClient, PeerServer, Transport } from './peer.ts'
-import { layWire } from './wire.ts'
+import { layWire, type Wire } from './wire.ts'
 
 export interface MeetOptions {
   readonly transport: Transport
@@ -31,16 +31,16 @@ export function ourServerAnd(client: PeerClient): Pairing {
   return {
     ...client,
     ourRole: 'server',
-    async meet({
-      transport,
-      certificate,
-      offered = [],
-      known = [],
-      deflate = false,
-      wired = false,
-      our = {},
-      teardown,
-    }) {
+    async meet(options) {
+      const {
+        transport,
+        certificate,
+        offered = [],
+        known = [],
+        deflate = false,
+        our = {},
+        teardown,
+      } = options
       const { http, url, close } = await listen(transport, certificate)
       const origins = client.origin === undefined ? {} : { origins: [client.origin] }
       const server = new WebSocketServer({ server: http, protocols: known, ...origins, ...our })
@@ -49,18 +49,17 @@ export function ourServerAnd(client: PeerClient): Pairing {
         await server.close()
         await close()
       })
-      const laid = wired ? await layWire(url) : undefined
-      if (laid !== undefined) teardown(laid.close)
+      const way = await wayTo(url, options)
 
       const accepted = once(server, 'connection')
-      const theirs = await client.open(laid?.url ?? url, {
+      const theirs = await client.open(way.url, {
         protocols: offered,
         deflate,
         ca: certificate.cert,
       })
       const [ours]: Connection[] = await accepted
       if (ours === undefined) throw new Error('no connection')
-      return { ours, theirs, wire: await laid?.wire }
+      return { ours, theirs, wire: await way.wire }
     },
   }
 }
@@ -69,22 +68,21 @@ export function ourClientAnd(server: PeerServer): Pairing {
   return {
     ...server,
     ourRole: 'client',
-    async meet({
-      transport,
-      certificate,
-      offered = [],
-      known = [],
-      deflate = false,
-      wired = false,
-      our = {},
-      teardown,
-    }) {
+    async meet(options) {
+      const {
+        transport,
+        certificate,
+        offered = [],
+        known = [],
+        deflate = false,
+        our = {},
+        teardown,
+      } = options
       const { url, peer, close } = await server.listen(transport, { protocols: known, deflate, certificate })
       teardown(close)
-      const laid = wired ? await layWire(url) : undefined
-      if (laid !== undefined) teardown(laid.close)
+      const way = await wayTo(url, options)
 
-      const ours = await connect(laid?.url ?? url, {
+      const ours = await connect(way.url, {
         protocols: offered,
         tls: { ca: certificate.cert },
         ...our,
@@ -93,7 +91,18 @@ export function ourClientAnd(server: PeerServer): Pairing {
         ours.terminate()
         return ours.closed
       })
-      return { ours, theirs: await peer, wire: await laid?.wire }
+      return { ours, theirs: await peer, wire: await way.wire }
     },
   }
+}
+
+/** How to reach a server: by its own URL, or by that of a wire. */
+async function wayTo(
+  url: string,
+  { wired = false, teardown }: MeetOptions,
+): Promise<{ readonly url: string; readonly wire?: Promise<Wire> }> {
+  if (!wired) return { url }
+  const laid = await layWire(url)
+  teardown(laid.close)
+  return laid
 }

@@ -1,4 +1,4 @@
-/** Both our sides through nginx and haproxy, and what these do to a handshake and to a silence. */
+/** What nginx and haproxy do to a handshake and to a silence, with both our sides; the peers meet them in `ways.ts`. */
 import { once } from 'node:events'
 import { copyFileSync } from 'node:fs'
 import { request } from 'node:http'
@@ -7,41 +7,12 @@ import t, { type Test } from 'tap'
 import { connect, type Connection, HandshakeError, refuse } from '../../lib/index.ts'
 import { serve } from '../help/serve.ts'
 import { absent } from './absent.ts'
-import { makeCertificate } from './listening.ts'
-import { ourClientAnd, ourServerAnd } from './meeting.ts'
 import { folder } from './packages.ts'
-import type { PeerClient, PeerServer } from './peer.ts'
 import { haproxy, nginx, Proxy } from './proxy.ts'
-import { suite } from './suite.ts'
-import { wsClient, wsServer } from './ws-peer.ts'
 
-const certificate = makeCertificate(t.testdir())
-
-function clientThrough(proxy: Proxy): PeerClient {
-  return {
-    ...wsClient,
-    ...named(proxy),
-    open(url, options) {
-      proxy.lead(url)
-      return wsClient.open(proxy.url(), options)
-    },
-  }
-}
-
-function serverBehind(proxy: Proxy): PeerServer {
-  return {
-    ...wsServer,
-    ...named(proxy),
-    async listen(transport, options) {
-      const listening = await wsServer.listen(transport, options)
-      proxy.lead(listening.url)
-      return { ...listening, url: proxy.url() }
-    },
-  }
-}
-
-function named({ name, version }: Proxy): Pick<PeerClient, 'name' | 'version' | 'transports'> {
-  return { name: `ws through ${name}`, version, transports: ['TCP'] }
+/** Our client needs no port. */
+function directly({ socketPath }: Proxy, path = '/'): string {
+  return `ws+unix:${socketPath}:${path}`
 }
 
 /** What is wrong with the handshake. */
@@ -63,7 +34,7 @@ async function handshakes(t: Test, proxy: Proxy): Promise<void> {
     async (t) => {
       const { url } = await serve(t)
       proxy.lead(url)
-      const { status, headers } = await refusal(t, proxy.url('/plain'))
+      const { status, headers } = await refusal(t, directly(proxy, '/plain'))
       t.equal(status, 426)
       t.equal(headers['sec-websocket-version'], '13')
     },
@@ -73,7 +44,7 @@ async function handshakes(t: Test, proxy: Proxy): Promise<void> {
     const verify = () => refuse(401, { headers: { 'WWW-Authenticate': 'Bearer' }, body: 'who are you?' })
     const { url } = await serve(t, { verify })
     proxy.lead(url)
-    const { status, headers, body } = await refusal(t, proxy.url())
+    const { status, headers, body } = await refusal(t, directly(proxy))
     t.match({ status, body: String(body) }, { status: 401, body: 'who are you?' })
     t.equal(headers['www-authenticate'], 'Bearer')
   })
@@ -82,17 +53,17 @@ async function handshakes(t: Test, proxy: Proxy): Promise<void> {
     const { url, server } = await serve(t)
     proxy.lead(url)
     const accepted = once(server, 'connection')
-    const connection = await connect(proxy.url(), { headers: { 'X-Long': 'x'.repeat(6 * 1024) } })
+    const connection = await connect(directly(proxy), { headers: { 'X-Long': 'x'.repeat(6 * 1024) } })
     const [, request] = await accepted
     t.equal(request.headers['x-long'].length, 6 * 1024)
     await connection.close()
-    const { status } = await refusal(t, proxy.url(), { headers: { 'X-Long': 'x'.repeat(64 * 1024) } })
+    const { status } = await refusal(t, directly(proxy), { headers: { 'X-Long': 'x'.repeat(64 * 1024) } })
     t.equal(status, 400)
   })
 
   await t.test('502 where there is no server behind it', async (t) => {
     proxy.lead(undefined)
-    t.equal((await refusal(t, proxy.url())).status, 502)
+    t.equal((await refusal(t, directly(proxy))).status, 502)
   })
 
   await t.test(
@@ -101,9 +72,9 @@ async function handshakes(t: Test, proxy: Proxy): Promise<void> {
       const { url } = await serve(t)
       proxy.lead(url)
       const origin = 'http://localhost'
-      const connection = await connect(proxy.url(), { origin })
+      const connection = await connect(directly(proxy), { origin })
       t.match(await connection.close(), { wasClean: true })
-      t.equal((await refusal(t, proxy.url('/elsewhere'), { origin })).status, 403)
+      t.equal((await refusal(t, directly(proxy, '/elsewhere'), { origin })).status, 403)
     },
   )
 }
@@ -113,10 +84,10 @@ async function silences(t: Test, proxy: Proxy): Promise<void> {
     const { url, server } = await serve(t, { keepalive: false })
     const lively = await serve(t, { keepalive: { interval: 250, timeout: 60_000 } })
     proxy.lead(lively.url)
-    const kept = await connect(proxy.url('/impatient'))
+    const kept = await connect(directly(proxy, '/impatient'))
     proxy.lead(url)
     const accepted = once(server, 'connection')
-    const cut = await connect(proxy.url('/impatient'))
+    const cut = await connect(directly(proxy, '/impatient'))
     const [theirs]: Connection[] = await accepted
     t.match(await cut.closed, { code: 1006, wasClean: false, trigger: 'peer-fin' })
     t.match(await theirs?.closed, { code: 1006, wasClean: false, trigger: 'peer-fin' })
@@ -138,7 +109,7 @@ async function demo(t: Test, proxy: Proxy): Promise<void> {
     const [response] = await once(asked, 'response')
     t.equal(response.statusCode, 200)
     t.match(await text(response), '<title>')
-    const connection = await connect(proxy.url())
+    const connection = await connect(directly(proxy))
     connection.send('hello')
     t.equal(await connection.receive(), 'hello')
     const stopped = demo.close()
@@ -151,8 +122,6 @@ for (const kind of [nginx, haproxy]) {
   await t.test(kind.name, async (t) => {
     const proxy = await Proxy.start(t, kind)
     if (proxy === undefined) return absent(t, kind.name, `apt-get install ${kind.name}`)
-    await suite(t, ourServerAnd(clientThrough(proxy)), certificate)
-    await suite(t, ourClientAnd(serverBehind(proxy)), certificate)
     await handshakes(t, proxy)
     await silences(t, proxy)
     await demo(t, proxy)

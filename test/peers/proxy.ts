@@ -1,4 +1,4 @@
-/** nginx and haproxy in front of a server, on a Unix socket. */
+/** nginx and haproxy in front of a server. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
+import { portOf } from '../help/serve.ts'
 import { addressOf } from './address.ts'
 
 /** How to run one. */
@@ -100,13 +101,16 @@ backend elsewhere
 export class Proxy {
   readonly name: string
   readonly version: string
-  readonly #front: string
+  /** Of its own, to reach it directly. */
+  readonly socketPath: string
+  readonly #port: number
   #target: string | undefined
 
-  private constructor(kind: ProxyKind, version: string, front: string) {
+  private constructor(kind: ProxyKind, version: string, socketPath: string, port: number) {
     this.name = kind.name
     this.version = version
-    this.#front = front
+    this.socketPath = socketPath
+    this.#port = port
   }
 
   /** Starts it, until the end of the test; undefined where it is not installed. */
@@ -117,8 +121,12 @@ export class Proxy {
     // The path of a Unix socket must be short.
     const folder = mkdtempSync(join(tmpdir(), 'farewell-'))
     const places = { folder, front: join(folder, 'front'), upstream: join(folder, 'upstream') }
-    const proxy = new Proxy(kind, version, places.front)
-    const relay = await proxy.#relay(places.upstream)
+    // The proxy has sockets of its own; the port in front of it, and the server behind it, are whatever they are.
+    const front = relayTo(() => `ws+unix:${places.front}`).listen(0, '127.0.0.1')
+    await once(front, 'listening')
+    const proxy = new Proxy(kind, version, places.front, portOf(front))
+    const behind = relayTo(() => proxy.#target).listen(places.upstream)
+    await once(behind, 'listening')
     const file = join(folder, 'configuration')
     writeFileSync(file, kind.configuration(places))
     const child = spawn(kind.program, kind.args(file), { stdio: ['ignore', 'ignore', 'pipe'] })
@@ -126,7 +134,8 @@ export class Proxy {
     t.teardown(async () => {
       child.kill('SIGTERM')
       await exited
-      relay.close()
+      front.close()
+      behind.close()
       rmSync(folder, { recursive: true })
     })
     await ready(child, kind.ready)
@@ -135,38 +144,31 @@ export class Proxy {
 
   /** The address for a client; the path chooses one of the ways to pass a request on. */
   url(path = '/'): string {
-    return `ws+unix:${this.#front}:${path}`
-  }
-
-  /** The path of its socket, for HTTP. */
-  get socketPath(): string {
-    return this.#front
+    return `ws://127.0.0.1:${this.#port}${path}`
   }
 
   /** Leads to the server at this address from now on; nowhere without one. */
   lead(url: string | undefined): void {
     this.#target = url
   }
+}
 
-  /** What the proxy takes for its server stays, whichever server there is. */
-  async #relay(path: string): Promise<Server> {
-    const relay = createServer({ allowHalfOpen: true }, (downstream) => {
-      if (this.#target === undefined) return downstream.destroy()
-      const upstream = connect({ ...addressOf(this.#target), allowHalfOpen: true })
-      downstream.pipe(upstream).pipe(downstream)
-      for (const [from, to] of [
-        [downstream, upstream],
-        [upstream, downstream],
-      ] as const) {
-        from.on('error', () => to.destroy())
-        from.on('close', () => to.destroySoon())
-      }
-      return undefined
-    })
-    relay.listen(path)
-    await once(relay, 'listening')
-    return relay
-  }
+/** Leads each connection to where that says. */
+function relayTo(target: () => string | undefined): Server {
+  return createServer({ allowHalfOpen: true }, (downstream) => {
+    const url = target()
+    if (url === undefined) return downstream.destroy()
+    const upstream = connect({ ...addressOf(url), allowHalfOpen: true })
+    downstream.pipe(upstream).pipe(downstream)
+    for (const [from, to] of [
+      [downstream, upstream],
+      [upstream, downstream],
+    ] as const) {
+      from.on('error', () => to.destroy())
+      from.on('close', () => to.destroySoon())
+    }
+    return undefined
+  })
 }
 
 async function ready(child: ChildProcess, sign: RegExp): Promise<void> {

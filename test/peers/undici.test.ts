@@ -3,10 +3,9 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import t from 'tap'
 import { Agent, ping, WebSocket } from 'undici'
 import { makeCertificate } from './listening.ts'
-import { ourServerAnd } from './meeting.ts'
 import { versionOf } from './packages.ts'
 import type { PeerClient } from './peer.ts'
-import { suite } from './suite.ts'
+import { everyWay } from './ways.ts'
 import { undici, whatwgPeer } from './whatwg-peer.ts'
 
 const undiciClient: PeerClient = {
@@ -36,4 +35,4 @@ function pingWith(socket: WebSocket, payload: Buffer): Promise<Buffer> {
   })
 }
 
-await suite(t, ourServerAnd(undiciClient), makeCertificate(t.testdir()))
+await everyWay(t, { client: undiciClient }, makeCertificate(t.testdir()))

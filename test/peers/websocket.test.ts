@@ -4,10 +4,9 @@ import { on, once } from 'node:events'
 import t from 'tap'
 import websocket, { type connection as Connection, type Message } from 'websocket'
 import { listen, makeCertificate } from './listening.ts'
-import { ourClientAnd } from './meeting.ts'
 import { versionOf } from './packages.ts'
 import type { Peer, PeerRecord, PeerServer } from './peer.ts'
-import { suite } from './suite.ts'
+import { everyWay } from './ways.ts'
 
 const server: PeerServer = {
   name: 'websocket',
@@ -76,4 +75,4 @@ async function recordOf(connection: Connection): Promise<PeerRecord> {
   return { code, reason: madeUp.includes(reason) ? '' : reason, wasClean: code !== 1006 }
 }
 
-await suite(t, ourClientAnd(server), makeCertificate(t.testdir()))
+await everyWay(t, { server }, makeCertificate(t.testdir()))

@@ -1,9 +1,6 @@
 import t from 'tap'
 import { makeCertificate } from './listening.ts'
-import { ourClientAnd, ourServerAnd } from './meeting.ts'
-import { suite } from './suite.ts'
+import { everyWay } from './ways.ts'
 import { wsClient, wsServer } from './ws-peer.ts'
 
-const certificate = makeCertificate(t.testdir())
-await suite(t, ourServerAnd(wsClient), certificate)
-await suite(t, ourClientAnd(wsServer), certificate)
+await everyWay(t, { client: wsClient, server: wsServer }, makeCertificate(t.testdir()))

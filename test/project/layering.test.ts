@@ -48,6 +48,7 @@ const lib = [
   'connecting',
   'client',
   'admission',
+  'turn-away',
   'upgrade-router',
   'server',
   'index',

@@ -1,4 +1,4 @@
-/** Peers that behave badly, over raw TCP, each a row of the attack list of issue 5. All are gone after some seconds. */
+/** Peers that behave badly, over raw TCP, each a row of the attack matrix (test/attack). All are gone after some seconds. */
 import { Buffer } from 'node:buffer'
 import { connect, type Socket } from 'node:net'
 import { deflateRawSync } from 'node:zlib'

@@ -1,8 +1,8 @@
 /** A process of its own for `process.test.ts`: the first argument says what it is. It says a line for each thing that happens. */
 import { once } from 'node:events'
 import { connect, WebSocketServer } from '../../lib/index.ts'
+import { turns } from '../help/loop.ts'
 import { portOf } from '../help/serve.ts'
-import { turns } from './watch.ts'
 
 const [what, url = ''] = process.argv.slice(2)
 
@@ -28,7 +28,7 @@ function serve(): void {
   process.once('SIGTERM', async () => {
     const { clean, unclean, terminated } = await server.close()
     say(`closed ${clean} ${unclean} ${terminated}`)
-    await turns() // The handles of the last sockets are given back then.
+    await turns(5) // The handles of the last sockets are given back then.
     say(`left: ${resources()}`)
   })
 }

@@ -11,9 +11,10 @@ import type {
 } from '../../lib/index.ts'
 import { ConnectionClosedError, ProtocolError } from '../../lib/index.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
+import { turns } from '../help/loop.ts'
 import type { RawPeer } from './raw-peer.ts'
 import type { Transport } from './transports.ts'
-import { turns, type Watch } from './watch.ts'
+import type { Watch } from './watch.ts'
 
 export const closeTimeout = 10_000
 export const lingerTimeout = 2_000
@@ -81,7 +82,7 @@ export class Case {
     if (this.role === 'server') {
       await this.peer.untilEnd()
     } else {
-      await turns()
+      await turns(5)
       if (this.peer.end !== undefined) this.t.fail('6455-5.5.1-client-waits-for-tcp: FIN before the server’s')
     }
     this.peer.fin()
@@ -89,9 +90,9 @@ export class Case {
 
   /** Nothing but the clock ends it, and that neither sooner nor later. */
   async endsAfter(ms: number): Promise<void> {
-    await turns()
+    await turns(5)
     this.timers.advance(ms - 1)
-    await turns()
+    await turns(5)
     if (this.stories.length > 0) this.t.fail(`it ended before ${ms} ms`)
     this.timers.advance(1)
     await this.connection.closed
@@ -147,7 +148,7 @@ export async function playScenario(
   peer.readOn()
   peer.fin()
   await peer.until(() => peer.closed)
-  await turns()
+  await turns(5)
 
   const { wire, end, states, messages = [], handlerErrors = [] } = scenario
   const told = role === 'server' ? it.handlerErrors : watch.warnings.splice(0)

@@ -3,8 +3,8 @@ import { Buffer } from 'node:buffer'
 import { Opcode } from '../../frames/opcode.ts'
 import { beatInterval } from '../../lib/heartbeat.ts'
 import type { CloseFrame, CloseTrigger, Connection, Message } from '../../lib/index.ts'
+import { turns } from '../help/loop.ts'
 import { type Case, closeTimeout, lingerTimeout, type Scenario, type Story, until } from './closing-case.ts'
-import { turns } from './watch.ts'
 
 const bye: CloseFrame = { code: 1000, reason: 'bye' }
 const empty: CloseFrame = { code: undefined, reason: '' }
@@ -321,7 +321,7 @@ const silences: Scenario[] = [
         it.timers.advance(1000)
       }
       it.timers.advance(999)
-      await turns()
+      await turns(5)
       it.t.equal(it.stories.length, 0)
       it.timers.advance(1)
     },
@@ -914,7 +914,7 @@ const manual: Scenario[] = [
       await it.untilState('close-received')
       await it.t.rejects(connection.receive(), { name: 'ConnectionClosedError' })
       it.t.equal(connection.send('one more thing'), true)
-      await turns()
+      await turns(5)
       it.t.strictSame(peer.wire, ['text "one more thing"'])
       void connection.close(4000, 'done')
       await peer.untilClose()
@@ -1072,7 +1072,7 @@ const halfCloses: Scenario[] = [
       it.timers.advance(before)
       void it.connection.close(4000, 'too late to say so')
       it.timers.advance(closeTimeout - 1)
-      await turns()
+      await turns(5)
       it.t.equal(it.stories.length, 0)
       it.timers.advance(1)
     },
@@ -1087,7 +1087,7 @@ const halfCloses: Scenario[] = [
       await it.connection.closeOutput(1000, 'bye')
       await it.peer.untilClose()
       it.timers.advance(44_999)
-      await turns()
+      await turns(5)
       it.t.equal(it.stories.length, 0)
       it.timers.advance(1_000)
     },
@@ -1104,7 +1104,7 @@ const halfCloses: Scenario[] = [
       await peer.untilClose()
       for (const number of numbers(10)) peer.text(number)
       peer.close(1000, 'bye')
-      await turns()
+      await turns(5)
       it.t.equal(connection.state, 'close-sent', 'the Close is behind messages that nobody has taken')
       const all = takeAll(connection)
       await it.endTcp()
@@ -1125,7 +1125,7 @@ const queues: Scenario[] = [
       it.listen()
       connection.pause()
       for (const number of numbers(200)) peer.text(number)
-      await turns()
+      await turns(5)
       await startClose(it)
       peer.close(1000, 'bye')
       await it.endTcp()
@@ -1140,7 +1140,7 @@ const queues: Scenario[] = [
     async play(it) {
       const { connection, peer } = it
       for (const number of numbers(200)) peer.text(number)
-      await turns()
+      await turns(5)
       await startClose(it)
       peer.close(1000, 'bye')
       await it.endTcp()
@@ -1160,7 +1160,7 @@ const queues: Scenario[] = [
       connection.pause()
       for (const number of numbers(3)) peer.text(number)
       peer.close(1000, 'bye')
-      await turns()
+      await turns(5)
       it.t.equal(connection.state, 'open')
       connection.resume()
       await peer.untilClose()
@@ -1213,9 +1213,9 @@ const queues: Scenario[] = [
       connection.pause()
       peer.write(Buffer.concat(numbers(3).map((number) => peer.encode(Opcode.text, number))))
       peer.fin()
-      await turns()
+      await turns(5)
       connection.resume()
-      await turns()
+      await turns(5)
       await it.t.rejects(connection.sendFragments(failsAtOnce()), { message: 'sorry' })
       await peer.untilEnd()
     },

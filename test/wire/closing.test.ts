@@ -1,10 +1,11 @@
 /** The closing promise on the wire: every way to end, in both roles, over every transport. */
 import t from 'tap'
+import { turns } from '../help/loop.ts'
 import { playScenario, storyOf } from './closing-case.ts'
 import { scenarios } from './closing-scenarios.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
 import { transports } from './transports.ts'
-import { turns, watchProcess } from './watch.ts'
+import { watchProcess } from './watch.ts'
 
 const roles = ['server', 'client'] as const
 const watch = watchProcess()
@@ -40,7 +41,7 @@ for (const transport of transports) {
         t.match(server, starts === 'client' ? remote : local)
         t.equal(client.code, starts === 'client' ? 4000 : 4001)
         t.equal(server.code, starts === 'server' ? 4001 : 4000)
-        await turns()
+        await turns(5)
         t.strictSame(order.toSorted(), ['client', 'server'], 'one close event each')
         t.equal(timers.now(), 0, 'no timer was needed')
         t.equal(timers.armed, 0)

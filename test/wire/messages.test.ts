@@ -5,8 +5,9 @@ import { createHash } from 'node:crypto'
 import { Opcode } from '../../frames/opcode.ts'
 import type { Connection, ConnectionOptions, Data, Message } from '../../lib/index.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
+import { turns } from '../help/loop.ts'
 import { type Transport, transports } from './transports.ts'
-import { turns, watchProcess } from './watch.ts'
+import { watchProcess } from './watch.ts'
 
 const roles = ['server', 'client'] as const
 const watch = watchProcess()

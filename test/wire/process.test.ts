@@ -8,10 +8,11 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { connect, type Connection } from '../../lib/index.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
+import { turns } from '../help/loop.ts'
 import { serve } from '../help/serve.ts'
 import { storyOf } from './closing-case.ts'
 import { RawPeer } from './raw-peer.ts'
-import { turns, watchProcess } from './watch.ts'
+import { watchProcess } from './watch.ts'
 
 const watch = watchProcess()
 const lingerTimeout = 2_000
@@ -143,11 +144,11 @@ await t.test('R2: SIGSTOP to the client: the keepalive notices', linux(), async 
   const { child, connection, timers } = await withClient(t)
   await child.stop()
   timers.advance(44_000)
-  await turns()
+  await turns(5)
   t.equal(connection.state, 'open')
   timers.advance(1_000)
   t.equal(connection.state, 'failing')
-  await turns() // The Close is with the kernel, and the linger time has begun.
+  await turns(5) // The Close is with the kernel, and the linger time has begun.
   timers.advance(lingerTimeout)
   t.match(storyOf(await connection.closed), { code: 1006, wasClean: false, trigger: 'keepalive-timeout' })
   child.kill('SIGCONT')
@@ -158,9 +159,9 @@ await t.test('K1: SIGSTOP to the client: our Close is not answered', linux(), as
   const { child, connection, timers } = await withClient(t)
   await child.stop()
   const closed = connection.close(1000)
-  await turns()
+  await turns(5)
   timers.advance(9_999)
-  await turns()
+  await turns(5)
   t.equal(connection.state, 'close-sent')
   timers.advance(1)
   t.match(storyOf(await closed), { code: 1006, wasClean: false, trigger: 'close-timeout' })

@@ -16,9 +16,9 @@ import {
 import { beginLife, type Life, step } from '../../lib/lifecycle.ts'
 import { Random } from '../fuzz/random.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
+import { turns } from '../help/loop.ts'
 import { MemorySocket } from '../help/memory-pair.ts'
 import { FrameRecord, lineOf } from './raw-peer.ts'
-import { turns } from './watch.ts'
 
 /** Schedules that share the turns of the event loop. */
 const atOnce = 100

@@ -4,9 +4,10 @@ import { Buffer } from 'node:buffer'
 import { Opcode } from '../../frames/opcode.ts'
 import { ConnectionClosedError, ProtocolError } from '../../lib/index.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
+import { turns } from '../help/loop.ts'
 import type { RawPeer } from './raw-peer.ts'
 import { type Transport, transports } from './transports.ts'
-import { turns, watchProcess } from './watch.ts'
+import { watchProcess } from './watch.ts'
 
 const { binary, ping, pong } = Opcode
 const kibibyte = 1024

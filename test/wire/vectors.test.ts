@@ -3,11 +3,12 @@ import t from 'tap'
 import { Buffer } from 'node:buffer'
 import { type CloseInfo, Connection } from '../../lib/index.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
+import { turns } from '../help/loop.ts'
 import { memoryPair } from '../help/memory-pair.ts'
 import { expand, inputOf, type Vector, type VectorEvent, vectors } from '../vectors/vectors.ts'
 import { RawPeer } from './raw-peer.ts'
 import { otherRole } from './transports.ts'
-import { turns, watchProcess } from './watch.ts'
+import { watchProcess } from './watch.ts'
 
 const watch = watchProcess()
 

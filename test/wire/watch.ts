@@ -1,5 +1,6 @@
 /** What nobody is meant to see of a suite: escaped errors, warnings, handles that are left. */
 import type { Test } from 'tap'
+import { turns } from '../help/loop.ts'
 
 export interface Watch {
   /** Warnings that a test expects are its to take out. */
@@ -20,7 +21,7 @@ export function watchProcess(): Watch {
   return {
     warnings,
     async check(t) {
-      await turns()
+      await turns(5)
       process.off('warning', onWarning)
       process.off('uncaughtException', onEscape)
       process.off('unhandledRejection', onEscape)
@@ -37,9 +38,4 @@ function handles(): string[] {
     .getActiveResourcesInfo()
     .filter((name) => /TCP|TLS|PipeServer|Timeout/.test(name))
     .toSorted()
-}
-
-/** Lets the event loop go round: what was to happen at once has happened then. */
-export async function turns(count = 5): Promise<void> {
-  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
 }

@@ -4,10 +4,8 @@
  */
 import assert from 'node:assert'
 
-const write = (line) => process.stdout.write(`${line}\n`)
-
 function fail(why) {
-  write(`not ok 1 - ${String(why).replaceAll('\n', ' ')}\n1..1`)
+  process.stderr.write(`${why}\n`)
   process.exit(1)
 }
 
@@ -92,13 +90,10 @@ class Test {
 }
 
 let pending = 0
-write('TAP version 14')
 process.on('uncaughtException', fail)
 process.on('unhandledRejection', fail)
 process.on('beforeExit', () => {
   if (pending > 0) fail('a test does not end')
-  write('ok 1 - all\n1..1')
-  process.exit()
 })
 
 const t = new Test()

@@ -196,7 +196,8 @@ static void connect_to(struct end *end, const char *url, const char *names, int 
 	char host[64];
 	int is_secure = !strncmp(url, "wss:", 4);
 	int port = 0;
-	sscanf(strstr(url, "//") + 2, "%63[^:]:%d", host, &port);
+	const char *place = strstr(url, "//") + 2;
+	sscanf(place, "%63[^:]:%d", host, &port);
 	make_protocols(end, names);
 	make_vhost(end, CONTEXT_PORT_NO_LISTEN, is_secure, has_deflate);
 	info.context = context;
@@ -204,7 +205,7 @@ static void connect_to(struct end *end, const char *url, const char *names, int 
 	info.address = host;
 	info.host = host;
 	info.port = port;
-	info.path = "/";
+	info.path = strchr(place, '/');
 	info.protocol = *names == '-' ? NULL : names;
 	info.local_protocol_name = "none";
 	info.ssl_connection = is_secure ? LCCSCF_USE_SSL : 0;
