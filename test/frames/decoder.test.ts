@@ -117,6 +117,7 @@ for (const from of ['client', 'server'] as const) {
   })
 
   await t.test(`6455-6.2-stream-parsing: held after every event, from a ${from}`, async (t) => {
+    const wrong: number[] = []
     for (let cut = 0; cut < bytes.length; cut++) {
       const endpoint = new Endpoint({ from, maxMessageSize: limit })
       let held = false
@@ -129,8 +130,9 @@ for (const from of ['client', 'server'] as const) {
         held = false
         endpoint.decoder.resume()
       }
-      if (endpoint.events.join() !== expected.join()) t.same(endpoint.events, expected, `cut at ${cut}`)
+      if (endpoint.events.join() !== expected.join()) wrong.push(cut)
     }
+    t.same(wrong, [])
   })
 }
 
@@ -301,7 +303,11 @@ await t.test('6455-10.4-message-limit: the header that crosses the limit is refu
   const options: DecoderOptions = { from: 'server', maxMessageSize: 10 }
   t.same(events(options, '820a' + '61'.repeat(10)), ['binary ' + '61'.repeat(10)], 'the limit itself passes')
   t.same(events(options, '820b'), ['fail 1009 message-too-big'])
-  t.same(events(options, '820b' + '61'.repeat(11)), ['fail 1009 message-too-big'], 'also when all of it is there')
+  t.same(
+    events(options, '820b' + '61'.repeat(11)),
+    ['fail 1009 message-too-big'],
+    'also when all of it is there',
+  )
   t.same(events(options, '0206 616161616161 0003 626262 8001 63'), ['binary 61616161616162626263'])
   t.same(events(options, '0206 616161616161 0003 626262 8002'), ['fail 1009 message-too-big'])
   t.same(events(options, '0206 616161616161 8006'), ['fail 1009 message-too-big'])
