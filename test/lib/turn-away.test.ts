@@ -62,15 +62,21 @@ await t.test('H4: what comes in crumbs is let pile up, and read at once', async 
   await turns(3)
   t.equal(socket.bytesRead, 1)
   timers.advance(1)
-  await until(() => socket.bytesRead === 2001)
+  await turns(3)
+  // How the kernel parts it is its own affair: a few reads at most.
+  for (let reads = 0; reads < 5 && socket.bytesRead < 2001; reads++) {
+    timers.advance(100)
+    await turns(3)
+  }
+  t.equal(socket.bytesRead, 2001)
 
   await t.test('and so is the end behind them', async (t) => {
     const closed = once(socket, 'close')
     peer.socket.end('a')
-    await turns(3)
-    timers.advance(100)
-    await until(() => socket.readableEnded || timers.pending > 1)
-    timers.advance(100)
+    for (let reads = 0; reads < 10 && !socket.destroyed; reads++) {
+      await turns(3)
+      timers.advance(100)
+    }
     const [failed] = await closed
     t.equal(failed, false)
     t.equal(timers.armed, 0)
