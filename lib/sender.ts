@@ -226,25 +226,30 @@ export class Sender {
    * compressed go out first; a stream under way is cut, and so is one that waits, with all that waits behind it.
    */
   close(payload: Buffer, onFlushed: () => void): void {
-    const close = (): void => {
+    this.#finish(() => {
       this.#append(finBit | Opcode.close, payload, payload.length)
       this.#closeQueued = true
       this.#onCloseFlushed = onFlushed
-    }
+    })
+  }
+
+  /** Ends our side of TCP behind all that is queued; what a Close would cut is cut, or a message would be missing. */
+  end(): void {
+    this.#endQueued = true
+    if (!this.#closeQueued) this.#finish(() => (this.#closeQueued = true))
+    this.#schedule()
+  }
+
+  /** Does that when messages that are being compressed have gone out; what comes behind it does not. */
+  #finish(last: () => void): void {
     if (this.#turn === 'compression') {
       const stream = this.#behind.findIndex((entry) => 'begin' in entry && entry.turn === 'stream')
       const place = stream === -1 ? this.#behind.length : stream
-      this.#wait({ turn: undefined, begin: close }, place)
+      this.#wait({ turn: undefined, begin: last }, place)
       return
     }
     this.#dropBehind()
-    close()
-  }
-
-  /** Ends our side of TCP behind all that is queued. */
-  end(): void {
-    this.#endQueued = true
-    this.#schedule()
+    last()
   }
 
   /** Forgets what the socket does not take at once. */

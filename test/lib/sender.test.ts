@@ -772,6 +772,29 @@ await t.test(
 )
 
 await t.test(
+  'X1: where TCP ends without a Close, a stream that waits and what waits behind it are gone too: no gap',
+  async (t) => {
+    const { sender, wire } = begin({ threshold: 1000 })
+    sender.message(textOf(50_000), true)
+    sender.message('behind it', true)
+    let turn = false
+    const stream = sender.beginTurn('stream').then(() => {
+      turn = true
+      sender.endTurn()
+    })
+    sender.message('behind the stream', true)
+    sender.message(textOf(50_000), true)
+    sender.end()
+    t.equal(turn, false)
+    await stream
+    await until(() => sender.bufferedAmount === 0)
+    await turns(2)
+    matchEach(t, wire(), [/^rsv 4 binary|^rsv 4 text/, 'text "behind it"'])
+    t.equal(wire().length, 2)
+  },
+)
+
+await t.test(
   'RFC 6455 7.1.7: drop gives the socket what one turn has held together, as far as it takes it',
   async (t) => {
     const { sender, wire } = begin()
