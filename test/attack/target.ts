@@ -44,12 +44,12 @@ export interface Report {
   readonly handles: number
   /** Bytes in use, on V8's heap and behind it. */
   readonly heap: number
-  /** The part of it that is what V8 has compiled. */
-  readonly code: number
 }
 
 export interface TargetOptions extends ServerOptions {
   readonly manner?: Manner
+  /** Options of V8 for its process. */
+  readonly v8?: readonly string[]
 }
 
 export class Target {
@@ -62,10 +62,10 @@ export class Target {
     this.port = port
   }
 
-  static async start({ manner = 'echo', ...options }: TargetOptions): Promise<Target> {
+  static async start({ manner = 'echo', v8 = [], ...options }: TargetOptions): Promise<Target> {
     const program = fileURLToPath(new URL('victim.js', import.meta.url))
     const child = fork(program, [manner, JSON.stringify(options)], {
-      execArgv: ['--expose-gc'],
+      execArgv: ['--expose-gc', ...v8],
       env: { ...process.env, NODE_OPTIONS: '' }, // A test runner's hooks would be measured too.
     })
     const [port] = await once(child, 'message')
