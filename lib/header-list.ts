@@ -43,9 +43,10 @@ export function parseTokens(value: string): string[] | undefined {
 /** Reads Sec-WebSocket-Extensions; undefined when it breaks the grammar or names none (RFC 6455 sections 4.3 and 9.1). */
 export function parseExtensions(value: string): Extension[] | undefined {
   const extensions: Extension[] = []
-  for (const element of splitOutsideQuotes(value, ',')) {
+  // Quotes protect no comma or semicolon, since a quoted value must be a token too (section 9.1): either way it is malformed.
+  for (const element of value.split(',')) {
     if (trim(element) === '') continue
-    const [name = '', ...parameters] = splitOutsideQuotes(element, ';').map(trim)
+    const [name = '', ...parameters] = element.split(';').map(trim)
     if (!isToken(name)) return undefined
     const parsed: (readonly [string, string | null])[] = []
     for (const parameter of parameters) {
@@ -78,23 +79,6 @@ function parseParameter(parameter: string): readonly [string, string | null] | u
 /** What a quoted string stands for (RFC 9110 section 5.6.4). What is not one, or is broken, comes back as it is: no token. */
 function unquote(value: string): string {
   return /^"(?:[^"\\]|\\.)*"$/s.test(value) ? value.slice(1, -1).replace(/\\(.)/gs, '$1') : value
-}
-
-function splitOutsideQuotes(value: string, separator: string): string[] {
-  const parts: string[] = []
-  let start = 0
-  let quoted = false
-  for (let at = 0; at < value.length; at++) {
-    const char = value[at]
-    if (char === '"') quoted = !quoted
-    else if (quoted && char === '\\') at++
-    else if (!quoted && char === separator) {
-      parts.push(value.slice(start, at))
-      start = at + 1
-    }
-  }
-  parts.push(value.slice(start))
-  return parts
 }
 
 /** Without the white space around it, which in a header is space and tab only (RFC 9110 section 5.6.3). */

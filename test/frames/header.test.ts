@@ -68,11 +68,16 @@ await t.test('6455-5.3-mask-algorithm: a key is written as it is given, signed o
 })
 
 await t.test('RFC 6455 5.2: the first byte is written as it is given', async (t) => {
-  const room = Buffer.alloc(2)
-  for (let first = 0; first < 256; first++) {
+  const bytes = Array.from({ length: 256 }, (_, first) => first)
+  const written = bytes.map((first) => {
+    const room = Buffer.alloc(2)
     writeHeader(room, 0, first, 5, undefined)
-    if (room[0] !== first || room[1] !== 5) t.fail(String(first))
-  }
+    return [...room]
+  })
+  t.same(
+    written,
+    bytes.map((first) => [first, 5]),
+  )
 })
 
 await t.test('RFC 6455 5.2, 5.5: bits and sizes', async (t) => {

@@ -27,6 +27,11 @@ const windows = [8, 9, 12, 15] as const
 const limits = [64 * 1024, 4096, 100, 1] as const
 /** Final blocks from so many on are refused; the inflater adds one of its own. */
 const manyFinals = 64
+/**
+ * The inflater has an end mark of three bytes behind each message. One that is cut short takes them for its own: two
+ * bits at least for each copy of at most 258 bytes.
+ */
+const mostOfEndMark = (24 / 2) * 258
 
 interface Message {
   readonly text: boolean
@@ -118,7 +123,8 @@ function judge(
     // zlib looks no further than the beginning of its output.
     if (strict.farthest > 2 ** windowBits) return ['any', 'corrupt']
     // Both what comes out and what is wrong with it are too much: zlib meets the one or the other first.
-    return strict.size > maxSize ? ['too-big', 'corrupt'] : ['corrupt']
+    const size = strict.size + (strict.exhausted ? mostOfEndMark : 0)
+    return size > maxSize ? ['too-big', 'corrupt'] : ['corrupt']
   }
   if (strict.finals >= manyFinals)
     return ['corrupt', ...(message.length > maxSize ? (['too-big'] as const) : [])]

@@ -56,6 +56,11 @@ export class StrictInflater {
     return this.#out.length - this.#start
   }
 
+  /** The message has been read to its last bit. */
+  get exhausted(): boolean {
+    return this.#at >= 8 * this.#input.length
+  }
+
   /** The message that those bytes of payload mean. */
   inflate(payload: Uint8Array): Buffer {
     if (!this.#lenient && Buffer.from(payload).subarray(-4).equals(tail)) throw new Error('the tail was sent')

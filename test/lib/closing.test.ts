@@ -6,6 +6,7 @@ import { beginLife, type ConnectionState, type Role, step } from '../../lib/life
 import { Sender } from '../../lib/sender.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
 import { turns } from '../help/loop.ts'
+import { matchEach } from '../help/match-each.ts'
 import { RecordingSocket } from '../help/recording-socket.ts'
 
 const bye = { code: 1000, reason: 'bye' }
@@ -85,7 +86,7 @@ await t.test('D1: a close from here, from the Close to the end of TCP', async (t
     'entered closed',
     'finished',
   ])
-  t.match(infos, [{ code: 1000, reason: 'bye', wasClean: true, trigger: 'local-close' }])
+  matchEach(t, infos, [{ code: 1000, reason: 'bye', wasClean: true, trigger: 'local-close' }])
   t.equal(closing.info, infos[0])
   t.equal(closing.infoSoFar, infos[0])
   closing.dispatch('terminate')
@@ -111,7 +112,7 @@ await t.test('D10: the deadline destroys the socket, and only after closeTimeout
   t.ok(socket.destroyed)
   t.equal(timers.pending, 0)
   await turns()
-  t.match(infos, [{ code: 1006, trigger: 'close-timeout', wasClean: false }])
+  matchEach(t, infos, [{ code: 1006, trigger: 'close-timeout', wasClean: false }])
 })
 
 await t.test('D10: the linger time destroys the socket when all has been said', async (t) => {
@@ -124,7 +125,7 @@ await t.test('D10: the linger time destroys the socket when all has been said', 
   t.ok(socket.destroyed)
   t.equal(timers.pending, 0, 'the deadline has stopped too')
   await turns()
-  t.match(infos, [{ code: 1000, trigger: 'peer-close', wasClean: true }])
+  matchEach(t, infos, [{ code: 1000, trigger: 'peer-close', wasClean: true }])
 })
 
 await t.test('a patient close has no deadline; a close behind it sets one', async (t) => {
@@ -166,7 +167,7 @@ await t.test('RFC 6455 7.1.7: what the socket has not taken when a violation com
 await t.test('TCP that just ends, with no timer to stop', async (t) => {
   const { closing, infos } = begin()
   closing.dispatch('socket-closed')
-  t.match(infos, [{ code: 1006, trigger: 'socket-error', wasClean: false }])
+  matchEach(t, infos, [{ code: 1006, trigger: 'socket-error', wasClean: false }])
 })
 
 await t.test('D1: a Close that never left is not flushed', async (t) => {
@@ -177,7 +178,7 @@ await t.test('D1: a Close that never left is not flushed', async (t) => {
   closing.dispatch('terminate')
   await turns(2)
   t.notOk(log.includes('flushed'))
-  t.match(infos, [{ trigger: 'terminate', wasClean: false, sent: bye }])
+  matchEach(t, infos, [{ trigger: 'terminate', wasClean: false, sent: bye }])
 })
 
 await t.test(

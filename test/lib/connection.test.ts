@@ -18,6 +18,7 @@ import type { Data } from '../../lib/payload.ts'
 import { PreparedMessage } from '../../lib/prepared-message.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
 import { turns, until, watchProcess } from '../help/loop.ts'
+import { matchEach } from '../help/match-each.ts'
 import { memoryPair, type MemoryPairOptions } from '../help/memory-pair.ts'
 import { RawPeer } from '../wire/raw-peer.ts'
 
@@ -167,7 +168,7 @@ await t.test('R3: a socket that ended or died before is noticed', async (t) => {
   theirs.end()
   await once(ours.resume(), 'end')
   const ended = new Connection(ours, { role: 'server', timers: new FakeTimers() })
-  t.match(await ended.closed, { code: 1006, trigger: 'peer-fin' })
+  t.match(await ended.closed, { code: 1006, trigger: /^peer-fin$/ })
 })
 
 // Sending
@@ -913,7 +914,7 @@ await t.test('D3: a FIN behind messages that are held comes behind them', async 
     else connection.resume()
     const info = await connection.closed
     t.strictSame(messages, ['a', 'b', 'c', 'd', 'e'])
-    t.match(info, { trigger: 'peer-fin', code: 1006 })
+    t.match(info, { trigger: /^peer-fin$/, code: 1006 })
   }
 })
 
@@ -1361,7 +1362,7 @@ await t.test('E3: a handler of the server is one of the connection', async (t) =
   t.strictSame(peer.wire, ['close 1011'])
   peer.fin()
   t.match(await connection.closed, { trigger: 'handler-error', error: { message: 'oops' } })
-  t.match(handlerErrors, [{ message: 'oops' }])
+  matchEach(t, handlerErrors, [{ message: 'oops' }])
 })
 
 await t.test(
@@ -1376,7 +1377,7 @@ await t.test(
       peer.fin()
       t.equal((await connection.closed).trigger, 'peer-fin')
       await settle()
-      t.match(handlerErrors, [{ message: 'oops' }])
+      matchEach(t, handlerErrors, [{ message: 'oops' }])
     }
   },
 )
@@ -1398,7 +1399,7 @@ await t.test('D2: with nobody to report to, what a handler threw is a process wa
     await peer.untilClose()
     peer.fin()
     t.equal((await connection.closed).error?.message, message)
-    t.match(await watch.stop(), [{ message }])
+    matchEach(t, await watch.stop(), [{ message }])
   }
 })
 
@@ -1416,7 +1417,7 @@ await t.test('D2: a reporter that throws is a process warning too', async (t) =>
   await peer.untilClose()
   peer.fin()
   t.equal((await connection.closed).error?.message, 'in the handler')
-  t.match(await watch.stop(), [{ message: 'in the reporter' }])
+  matchEach(t, await watch.stop(), [{ message: 'in the reporter' }])
 })
 
 await t.test('D2: a handler that ends because the connection closed is no fault of it', async (t) => {

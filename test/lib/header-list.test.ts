@@ -38,6 +38,7 @@ await t.test(
 await t.test('6455-2-case-insensitive-ascii: only A to Z are folded', async (t) => {
   t.equal(lowerAscii('WebSocket'), 'websocket')
   t.equal(lowerAscii('\u212aİſÄ'), '\u212aİſÄ', 'neither the Kelvin sign nor the long s')
+  t.equal(lowerAscii('ÄBÄCD'), 'ÄbÄcd')
 })
 
 await t.test('white space in a header is space and tab', async (t) => {
@@ -76,6 +77,9 @@ await t.test('the grammar of extensions, row by row', async (t) => {
     ['9110-5.6.4-quoted-string', 'a; b="x,y"', undefined],
     ['9110-5.6.4-quoted-string', 'a; b="x;y"', undefined],
     ['9110-5.6.4-quoted-string', 'a; b="x\\"', undefined],
+    ['9110-5.6.4-quoted-string', 'a; b="x;c"', undefined],
+    ['9110-5.6.4-quoted-string', 'a; b="\\",c; d="e"', undefined],
+    ['9110-5.6.4-quoted-string', 'a; b=","; c=";"', undefined],
     ['6455-4.2.1-extensions-malformed', 'permessage-deflate;;', undefined],
     ['6455-4.2.1-extensions-malformed', 'a="', undefined],
     ['6455-4.2.1-extensions-malformed', 'a; b="', undefined],

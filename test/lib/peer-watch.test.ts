@@ -51,6 +51,10 @@ await t.test('R2: what the kernel takes at once is no sign of the peer', async (
   }
   watch.output(0, 45_000)
   t.equal(watch.silence(45_000, false), 'gone')
+
+  const before = new PeerWatch(settings, 0)
+  before.output(0, 5000)
+  t.equal(before.silence(25_000, false), 'ping', 'nor what it took before the first look')
 })
 
 await t.test('D10: while we do not read, silence is our own doing', async (t) => {
@@ -76,6 +80,9 @@ await t.test('F7: an unfinished frame without a byte stalls after the progress t
 })
 
 await t.test('F7: 30 s means 30 s: nobody is cut earlier, whenever between two looks he began', async (t) => {
+  const late = new PeerWatch(settings, 0)
+  t.equal(late.stalls(30_000, false, some), false, 'it may have begun before the first look')
+
   const begun = new PeerWatch(settings, 0)
   t.equal(begun.stalls(10_000, false, none), false)
   begun.heard(2)
@@ -107,6 +114,11 @@ await t.test('F7: a byte now and then is no progress, 1 KiB is', async (t) => {
     flowing.heard(35)
     t.equal(flowing.stalls(now, false, some), false, `${now}`)
   }
+
+  const leastOfAll = new PeerWatch(settings, 0)
+  t.equal(leastOfAll.stalls(0, false, some), false)
+  leastOfAll.heard(1024)
+  t.equal(leastOfAll.stalls(30_000, false, some), false, '1024 bytes in 30 s')
 })
 
 await t.test('F7: the end of a frame is progress, and between messages nothing stalls', async (t) => {

@@ -1,4 +1,4 @@
-// npm run mutate [files]: mutates frames/ and the close machine, and compares what survives with survivors.json. Each
+// npm run mutate [files]: mutates frames/, the close machine and some more of lib/, and compares what survives with survivors.json. Each
 // file has only its own tests to kill its mutants with: what it leaves to the tests of others it does not test.
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -8,9 +8,10 @@ import { Sandbox } from './sandbox.js'
 
 const frames = 'opcode close-code violation header rules simd mask utf8 close-payload encoder decoder'
 const closing = 'close-info closing lifecycle'
+const others = 'url header-list handshake peer-watch'
 const every = [
   ...frames.split(' ').map((name) => `frames/${name}.ts`),
-  ...closing.split(' ').map((name) => `lib/${name}.ts`),
+  ...`${closing} ${others}`.split(' ').map((name) => `lib/${name}.ts`),
 ]
 /** How many percent are to be killed: of all, and of each file, which may be one of few mutants. */
 const leastScore = 90

@@ -69,13 +69,17 @@ for (const windowBits of windows) {
       for (const noContextTakeover of [true, false]) {
         const one = deflater({ windowBits, noContextTakeover })
         const other = new Inflater(windowBits, noContextTakeover, 1_000_000)
+        let compressed = 0
+        const wrong: number[] = []
         for (const message of [Buffer.from(textOf(10_240)), ...mixture(windowBits, 30)]) {
           const payload = await deflate(one, message)
           if (payload === undefined) continue
+          compressed++
           const inflated = await other.inflate([payload])
-          if (!Buffer.isBuffer(inflated) || !inflated.equals(message))
-            t.fail(`a message of ${message.length}`)
+          if (!Buffer.isBuffer(inflated) || !inflated.equals(message)) wrong.push(message.length)
         }
+        t.strictSame(wrong, [])
+        t.ok(compressed > 5, `${compressed} of 31`)
       }
     },
   )
