@@ -226,6 +226,7 @@ await t.test(
     }
     t.same(events(fromServer, '81 80'), ['fail 1002 unexpected-mask'])
     t.same(events(fromServer, '01 00 82 7f'), ['fail 1002 nested-message'])
+    t.same(events(fromServer, '010161 820162'), ['fail 1002 nested-message'], 'and a short one that is whole')
   },
 )
 
