@@ -13,6 +13,7 @@ import {
   deflateWorkloads,
   idleWorkloads,
   nameOf,
+  silence,
 } from './deflate-workload.ts'
 import { zlibCost } from './deflate-zlib.ts'
 import { format, markdownTable, type Unit } from './format.ts'
@@ -162,20 +163,28 @@ if (cpu.length > 0) {
 
 const memory: Result[] = []
 if (options.memory || (options.full && options.workload === undefined)) {
+  const rows: string[][] = []
+  const names = [farewell.name, ws.name, bare.name]
   for (const workload of idleWorkloads) {
-    const figures: Record<string, number> = {}
+    const atOnce: Record<string, number> = {}
+    const silent: Record<string, number> = {}
     for (const each of [farewell, ws, bare]) {
       progress(`memory, ${contextOf(workload)}, ${each.name}`)
       const connections = workload.connections * plan.idle
-      figures[each.name] = await idleMemory(each, { ...workload, connections })
+      const found = await idleMemory(each, { ...workload, connections })
+      atOnce[each.name] = found.atOnce
+      silent[each.name] = found.silent
     }
-    memory.push({ workload, rounds: [figures] })
+    for (const [when, figures] of Object.entries({ 'at once': atOnce, silent })) {
+      const result = { workload, rounds: [figures] }
+      memory.push(result)
+      rows.push([`${contextOf(workload)}, ${when}`, ...cellsOf(result, names, 'bytes')])
+    }
   }
-  const names = [farewell.name, ws.name, bare.name]
-  const rows = memory.map((each) => [contextOf(each.workload), ...cellsOf(each, names, 'bytes')])
   report.push(
-    'Resident memory of an idle connection of a server, after 50 KiB of messages each way. (The Python library\n' +
-      'websockets publishes 64 KiB with its default settings, 14 KiB with windows of 4 KiB.)',
+    'Resident memory of an idle connection of a server after 50 KiB of messages each way, at once and after\n' +
+      `${silence / 1000} s of silence. (The Python library websockets publishes 64 KiB with its default settings, 14 KiB\n` +
+      'with windows of 4 KiB.)',
     markdownTable(headsOf('connections', names), rows, 1),
   )
 }

@@ -73,10 +73,9 @@ function maskSimd(
   const word = swapped(key)
   for (let from = start; from < end; from += memory.length) {
     const to = Math.min(end, from + memory.length)
-    const size = to - from
     memory.set(source.subarray(from, to))
-    xor(0, size, word)
-    target.set(size === memory.length ? memory : memory.subarray(0, size), from + shift)
+    xor(0, to - from, word)
+    target.set(memory.subarray(0, to - from), from + shift)
   }
 }
 

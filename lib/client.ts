@@ -38,8 +38,9 @@ const credentialHeaders: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Opens a connection. To the same host and port they are opened one after another (RFC 6455 section 4.1): `signal` ends
- * the wait as well, and `handshakeTimeout` begins behind it.
+ * Opens a connection. To the same host and port they are opened one after another (RFC 6455 section 4.1), so a server
+ * that lets a handshake wait holds up the others, each for as long as its `handshakeTimeout`, which begins when its turn
+ * comes; `signal` ends the wait for it as well. A name counts as one host, whatever addresses it has.
  *
  * Rejects with `HandshakeError`, which holds the server's answer if there was one, and with the signal's reason when
  * that aborts.

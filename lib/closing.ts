@@ -34,7 +34,7 @@ export class Closing {
 
   #life: Life
   /** What the application is to be told, and whether it is being told something. */
-  readonly #news: (() => void)[] = []
+  #news: (() => void)[] | undefined
   #telling = false
   #info: CloseInfo | undefined
   #cancelDeadline: Cancel | undefined
@@ -82,12 +82,13 @@ export class Closing {
     if (life.sentFlushed && !before.sentFlushed) this.#sink.flushed()
     if (life.state === before.state) return
     this.#sink.moved(life.state)
-    this.#news.push(() => this.#sink.entered(life.state))
+    const news = (this.#news ??= [])
+    news.push(() => this.#sink.entered(life.state))
     const info = this.#info
-    if (info !== undefined) this.#news.push(() => this.#sink.finished(info))
+    if (info !== undefined) news.push(() => this.#sink.finished(info))
     if (this.#telling) return
     this.#telling = true
-    for (let next = this.#news.shift(); next !== undefined; next = this.#news.shift()) next()
+    for (let next = news.shift(); next !== undefined; next = news.shift()) next()
     this.#telling = false
   }
 

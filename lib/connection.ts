@@ -428,7 +428,8 @@ export class Connection
     // TCP ends when the close machine says so, not when the peer's end is read.
     socket.allowHalfOpen = true
     if (socket instanceof Socket) socket.setTimeout(0).setNoDelay(true)
-    Object.assign(socket, { [owner]: this })
+    const owned: Duplex & { [owner]?: Connection } = socket
+    owned[owner] = this
     socket.on('data', listeners.data)
     socket.on('end', listeners.end)
     socket.on('error', listeners.error)

@@ -113,17 +113,12 @@ export function beginLife(role: Role, manualReply = false): Life {
   }
 }
 
-const openLives = new Map<string, Life>()
+const openLives: (Life | undefined)[] = []
 
 /** A life whose opening handshake has been made. As facts never change in place, all connections begin with the same. */
 export function openLife(role: Role, manualReply: boolean): Life {
-  const key = `${role} ${manualReply}`
-  let life = openLives.get(key)
-  if (life === undefined) {
-    life = step(beginLife(role, manualReply), 'opened').life
-    openLives.set(key, life)
-  }
-  return life
+  const index = (role === 'client' ? 2 : 0) + (manualReply ? 1 : 0)
+  return (openLives[index] ??= step(beginLife(role, manualReply), 'opened').life)
 }
 
 /** Where messages and pings from the peer still count; elsewhere input is thrown away (section 1.4). */

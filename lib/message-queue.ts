@@ -6,9 +6,12 @@ import { Waits } from './waits.ts'
 /** Bytes of text and data that the queue holds before it counts as full. */
 const maxQueuedBytes = 1024 * 1024
 
+/** What every queue has that is empty: most stay so, and an array costs 32 bytes. */
+const none: Message[] = []
+
 export class MessageQueue {
   readonly #maxMessages: number
-  readonly #messages: Message[] = []
+  #messages: Message[] = none
   #bytes = 0
   #waits: Waits<Message> | undefined
 
@@ -34,6 +37,7 @@ export class MessageQueue {
     // A small view must not pin the chunk that it was found in.
     const kept =
       typeof message === 'string' || 2 * message.length >= message.buffer.byteLength ? message : copy(message)
+    if (this.#messages === none) this.#messages = []
     this.#messages.push(kept)
     this.#bytes += sizeOf(kept)
   }
@@ -66,7 +70,7 @@ export class MessageQueue {
   }
 
   clear(): void {
-    this.#messages.length = 0
+    this.#messages = none
     this.#bytes = 0
   }
 }

@@ -122,10 +122,9 @@ export class Reader implements InflationSink {
   /** Some time has gone by: what waited for that may go on. */
   beat(): void {
     this.#inflation?.beat()
-    const late = this.#rateLimit?.exceeded === true
-    if (!this.#outputWaits && !late) return
+    if (!this.#outputWaits && !this.#isAheadOfRate) return
     this.#sips = true
-    if (late) this.#rateLimit.fill()
+    this.#rateLimit?.fill()
     this.#regulate()
   }
 
@@ -248,7 +247,7 @@ export class Reader implements InflationSink {
   }
 
   get #isAheadOfRate(): boolean {
-    return this.#rateLimit?.pauses === true && this.#rateLimit.exceeded
+    return this.#rateLimit?.exceeded === true
   }
 
   /** Makes decoder and socket read, or not. */

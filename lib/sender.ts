@@ -52,9 +52,15 @@ const noBytes: Buffer = Buffer.alloc(0)
 const sharedBlock: Block = { bytes: noBytes, used: 0 }
 /** The part of a block that was written last: what is written next often lies where it lay, and needs no view of its own. */
 let lastPart = noBytes
+let lastBlock = noBytes
+let lastStart = 0
 
 /** Long payloads are masked into this block, which all connections share. */
 let tile = noBytes
+
+/** What every sender has whose output is empty, and behind which nothing waits: an array for each would cost 32 bytes. */
+const noOutput: (Buffer | LargeFrame)[] = []
+const nobody: (Buffer | Waiting)[] = []
 
 /** Those that have something to write at the end of this turn: one callback for all, or a broadcast makes thousands. */
 let scheduled: Sender[] = []
@@ -90,7 +96,7 @@ export class Sender {
   readonly #mayKeepBytes: boolean
 
   /** Whole frames that the socket has not been given. */
-  #output: (Buffer | LargeFrame)[] = []
+  #output: (Buffer | LargeFrame)[] = noOutput
   #outputBytes = 0
   /** Bytes that the socket has been given in all. */
   #handedBytes = 0
@@ -106,7 +112,7 @@ export class Sender {
   /** A message takes its time: it is streamed, or compressed in the thread pool. What comes later waits behind it. */
   #turn: Turn | undefined
   /** Whole frames, and those who wait for a turn of their own or to close. */
-  #behind: (Buffer | Waiting)[] = []
+  #behind: (Buffer | Waiting)[] = nobody
   #behindBytes = 0
   #compressingBytes = 0
   /** Lets the stream go on, which waits until the output is below the mark. */
@@ -228,7 +234,7 @@ export class Sender {
     if (this.#turn === 'compression') {
       const stream = this.#behind.findIndex((entry) => 'begin' in entry && entry.turn === 'stream')
       const place = stream === -1 ? this.#behind.length : stream
-      this.#behind.splice(place, 0, { turn: undefined, begin: close })
+      this.#wait({ turn: undefined, begin: close }, place)
       return
     }
     this.#dropBehind()
@@ -245,7 +251,7 @@ export class Sender {
   drop(): void {
     // What one turn of the event loop has held together is not late: it goes as if each frame had gone by itself.
     if (this.#isOpen && !this.#socket.writableNeedDrain) this.#write(this.#socket)
-    this.#output = []
+    this.#output = noOutput
     this.#open = undefined
     this.#ownBlock = undefined
     this.#pong = undefined
@@ -267,7 +273,7 @@ export class Sender {
         this.#turn = turn
         resolve()
       }
-      this.#behind.push({ turn, begin })
+      this.#wait({ turn, begin })
     })
   }
 
@@ -344,7 +350,7 @@ export class Sender {
         this.#hand(socket, frame.payload, written === count)
       }
     }
-    if (written === count) this.#output = []
+    if (written === count) this.#output = noOutput
     else output.splice(0, written)
     if (!single) socket.uncork()
   }
@@ -466,8 +472,18 @@ export class Sender {
     this.#behindBytes = 0
   }
 
+  #put(frame: Buffer | LargeFrame): void {
+    if (this.#output === noOutput) this.#output = []
+    this.#output.push(frame)
+  }
+
+  #wait(entry: Buffer | Waiting, place: number = this.#behind.length): void {
+    if (this.#behind === nobody) this.#behind = []
+    this.#behind.splice(place, 0, entry)
+  }
+
   #putBehind(frame: Buffer): boolean {
-    this.#behind.push(frame)
+    this.#wait(frame)
     this.#behindBytes += frame.length
     this.#atMost += frame.length
     return this.#report()
@@ -495,7 +511,7 @@ export class Sender {
       const header = Buffer.allocUnsafe(size - length)
       writeHeader(header, 0, first, length, undefined)
       this.#seal()
-      this.#output.push({ header, payload: Buffer.from(payload.buffer, payload.byteOffset, length) })
+      this.#put({ header, payload: Buffer.from(payload.buffer, payload.byteOffset, length) })
       this.#outputBytes += size
       this.#atMost += size
     }
@@ -538,7 +554,7 @@ export class Sender {
   #push(bytes: Buffer): void {
     if (this.#closeQueued) return
     this.#seal()
-    this.#output.push(bytes)
+    this.#put(bytes)
     this.#outputBytes += bytes.length
     this.#atMost += bytes.length
   }
@@ -566,20 +582,19 @@ export class Sender {
 
   #seal(): void {
     const frames = this.#takeOpen()
-    if (frames !== undefined) this.#output.push(frames)
+    if (frames !== undefined) this.#put(frames)
   }
 
   #takeOpen(): Buffer | undefined {
     const block = this.#open
     if (block === undefined) return undefined
     this.#open = undefined
-    const size = this.#openEnd - this.#openStart
-    if (
-      lastPart.buffer !== block.buffer ||
-      lastPart.byteOffset !== this.#openStart ||
-      lastPart.length !== size
-    )
-      lastPart = block.subarray(this.#openStart, this.#openEnd)
+    const start = this.#openStart
+    if (lastBlock !== block || lastStart !== start || lastPart.length !== this.#openEnd - start) {
+      lastPart = block.subarray(start, this.#openEnd)
+      lastBlock = block
+      lastStart = start
+    }
     return lastPart
   }
 }

@@ -225,7 +225,9 @@ export class WebSocketServer<Context = undefined>
       onClosed: this.#onClosed,
     })
     socket.off('error', ignore)
-    this.#opening.delete(socket)
+    // An open connection is among `connections`. Only where addresses count does it hold its place until the socket closes.
+    if (counts) this.#opening.delete(socket)
+    else leave()
     this.#connections.add(connection)
     try {
       this.emit('connection', connection, request, admitted.context)

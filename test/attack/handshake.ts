@@ -453,6 +453,7 @@ export const handshakeRows: readonly Row[] = [
       for (const file of ['lib/server', 'lib/server-refused', 'lib/admission'])
         await prove(ledger, file, /H12/)
       await prove(ledger, 'lib/server-handlers', /^verify/)
+      await prove(ledger, 'examples/programs', /H12/)
     },
   },
   {

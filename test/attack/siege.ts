@@ -99,13 +99,14 @@ export async function growth(target: Target, attack: () => Promise<void>): Promi
 
 /**
  * The median of several rounds, each with fresh attackers: what is due to the attack is in all of them, what V8 and the
- * allocator do once, or in their own time, is not.
+ * allocator do once, or in their own time, is not. And the highest of the rounds, for memory that the allocator may keep
+ * from the first round for the others.
  */
 export async function usualGrowth(
   target: Target,
   enter: () => Promise<Attacker[]>,
   attack: (attackers: Attacker[]) => Promise<void>,
-): Promise<Growth> {
+): Promise<Growth & { readonly highest: number }> {
   const rounds: Growth[] = []
   for (let round = 0; round < 7; round++) {
     const attackers = await enter()
@@ -118,5 +119,6 @@ export async function usualGrowth(
       rounds.map((round) => round[figure]),
       0.5,
     )
-  return { held: median('held'), peak: median('peak'), used: median('used') }
+  const highest = Math.max(...rounds.map(({ peak }) => peak))
+  return { held: median('held'), peak: median('peak'), used: median('used'), highest }
 }

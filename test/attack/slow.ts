@@ -23,7 +23,7 @@ async function pushed(ledger: Ledger): Promise<void> {
   await prove(ledger, 'lib/connection', /S1|D10: at maxBufferedAmount/)
   await besiege(ledger, 'a peer that does not read', { manner: 'push' }, async (target) => {
     let cut = 0
-    const { peak } = await usualGrowth(
+    const { highest } = await usualGrowth(
       target,
       () => target.attackers(1),
       async ([attacker]) => {
@@ -32,7 +32,7 @@ async function pushed(ledger: Ledger): Promise<void> {
         await ended(target, ++cut)
       },
     )
-    ledger.note('100 MB/s pushed at it: memory at the highest', peak, (16 * mebibyte) / 1e6 + 4, 'MB')
+    ledger.note('100 MB/s pushed at it: memory at the highest', highest, (16 * mebibyte) / 1e6 + 4, 'MB')
     const { ends } = await target.report()
     ledger.must(`cut by the limit each time: ${ends.limit} of ${cut}`, ends.limit === cut)
   })
@@ -51,7 +51,7 @@ async function flooded(ledger: Ledger): Promise<void> {
   const burst = Buffer.concat(Array.from({ length: 64 }, () => frame(text, 'a'.repeat(1024))))
   await besiege(ledger, 'echo', {}, async (target) => {
     let most = 0
-    const { peak } = await usualGrowth(
+    const { held, peak } = await usualGrowth(
       target,
       () => target.attackers(1),
       async ([attacker]) => {
@@ -66,7 +66,8 @@ async function flooded(ledger: Ledger): Promise<void> {
         most = Math.max(most, sent)
       },
     )
-    ledger.note('an echo server that is flooded and not read: memory at the highest', peak, 4, 'MB')
+    ledger.note('an echo server that is flooded and not read: held', held, 4, 'MB')
+    ledger.note('the same, with what is not collected', peak, 8, 'MB')
     // Beside what the kernel holds on the way: at most some 10 MB on this machine's settings.
     ledger.note('… what it takes before it stops reading', most / 1e6, 24, 'MB')
   })

@@ -44,6 +44,8 @@ export interface Report {
   readonly handles: number
   /** Bytes in use, on V8's heap and behind it. */
   readonly heap: number
+  /** The part of it that is what V8 has compiled. */
+  readonly code: number
 }
 
 export interface TargetOptions extends ServerOptions {

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { getHeapCodeStatistics } from 'node:v8'
 import { type Connection, type Message, type ServerOptions, WebSocketServer } from '../../lib/index.ts'
 import { portOf } from '../help/serve.ts'
 import { bystander, type Command, faults, type Manner, type Report } from './target.ts'
@@ -114,6 +115,7 @@ function report(): Report {
     connections: server.connections.size - bystanders,
     handles: process.getActiveResourcesInfo().length,
     heap: heapUsed + external,
+    code: getHeapCodeStatistics().code_and_metadata_size,
   }
   delay.reset()
   return told

@@ -18,6 +18,7 @@ t.test('bars are as long as their values, and cut with a point beyond four times
   t.equal(own[3], undefined)
   t.equal(slow[3], ' l', 'has a point')
   t.ok(Number(slow[2]) > 3.5 * Number(own[2]) && Number(slow[2]) < 4 * Number(own[2]))
+  t.match(picture, /<text class="own"[^>]*>ours</)
   t.match(picture, 'a &lt; b')
   t.match(picture, 'slow &amp; bad')
 })

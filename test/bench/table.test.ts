@@ -18,11 +18,15 @@ function samplesOf(workload: string, costs: Readonly<Record<string, number>>): S
 t.test('figures are written with three digits and their unit', async (t) => {
   t.equal(format(0.1234, 'microseconds'), '0.123 µs')
   t.equal(format(9999, 'microseconds'), '9,999 µs')
+  t.equal(format(10_000, 'microseconds'), '10.0 ms')
   t.equal(format(12_345, 'microseconds'), '12.3 ms')
   t.equal(format(2.34567, 'milliseconds'), '2.35 ms')
   t.equal(format(1536, 'bytes'), '1.50 KiB')
   t.equal(format(5 * 1024 * 1024, 'bytes'), '5.00 MiB')
+  t.equal(format(-5 * 1024 * 1024, 'bytes'), '-5.00 MiB')
+  t.equal(format(999.6, 'count'), '1,000')
   t.equal(format(123_456.7, 'count'), '123,457')
+  t.equal(format(-123_456.7, 'count'), '-123,457')
   t.equal(format(0.255, 'share'), '26 %')
   t.equal(format(1.005, 'ratio'), '1.00')
   t.equal(format(NaN, 'ratio'), '–')
@@ -41,6 +45,10 @@ t.test('a table compares each contestant with the limit and with ws, where they 
 |  | ws with bufferutil | 24.0 µs | 24.0 µs | 41,667 | 50 % | 25 % | 2.40 | 1.00 |`,
   )
   t.match(tablesOf(workloads, samplesOf('64 B × 64', { farewell: 12 })), / \| – \| – \|$/)
+  const rounds = [10, 14, 30].flatMap((cpu, at) =>
+    samplesOf('64 B × 64', { farewell: cpu }).map((sample) => ({ ...sample, round: at + 1 })),
+  )
+  t.match(tablesOf(workloads, rounds), '| farewell | 14.0 µs | 10.0 µs |', 'the median, and the lowest')
   t.equal(tablesOf(workloads, []), '', 'nothing measured is no table')
 })
 

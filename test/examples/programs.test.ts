@@ -170,3 +170,27 @@ t.test(
     t.match(program.out, 'sent 1012 "restarting"; then received 1012 "restarting"; clean')
   },
 )
+
+t.test('H12: token: lets in who has the token, and nobody who has a part of it', async (t) => {
+  const server = new Program('token', ['0'], { TOKEN: 'open sesame' })
+  t.teardown(() => server.child.kill('SIGKILL'))
+  const [, port] = await server.says(/listening on (\d+)/)
+  const url = `ws://localhost:${port}/`
+  for (const wrong of [
+    '',
+    'open sesame',
+    'Bearer ',
+    'Bearer open sesam',
+    'Bearer open sesame!',
+    'bearer open sesame',
+  ]) {
+    const refused = await connect(url, { headers: { Authorization: wrong } }).catch((error: unknown) => error)
+    t.match(refused, { status: 401, headers: { 'www-authenticate': 'Bearer' } }, wrong)
+  }
+  t.match(await connect(url).catch((error: unknown) => error), { status: 401 })
+  const connection = await connect(url, { headers: { Authorization: 'Bearer open sesame' } })
+  t.equal(await connection.receive(), 'welcome')
+  server.child.kill('SIGTERM')
+  t.match(await connection.closed, { code: 1001, wasClean: true })
+  t.strictSame(await server.ended, [0, null])
+})

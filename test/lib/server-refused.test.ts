@@ -2,12 +2,14 @@
 import t, { type Test } from 'tap'
 import { Buffer } from 'node:buffer'
 import { createServer } from 'node:http'
-import { connect as connectTcp } from 'node:net'
+import { connect as connectTcp, type Socket } from 'node:net'
 import { once } from 'node:events'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { connect, type RefusedClient, refuse, type ServerOptions, WebSocketServer } from '../../lib/index.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
 import { deferred } from '../help/deferred.ts'
-import { turns } from '../help/loop.ts'
+import { turns, until } from '../help/loop.ts'
 import { matchEach } from '../help/match-each.ts'
 import { exchange, rawClient, upgradeRequest } from '../help/raw-http.ts'
 import { portOf, serve } from '../help/serve.ts'
@@ -142,6 +144,27 @@ await t.test('bad-request: what is no HTTP, once however much of it comes', asyn
   t.match(await chunked.answer(), { status: 405 }, 'answered before its body is read')
   t.equal((await chunked.rest()).length, 0)
   t.equal(refused.length, 2, 'a request that is no upgrade is no client')
+})
+
+await t.test('who was turned away is forgotten', async (t) => {
+  setFlagsFromString('--expose-gc')
+  const collect: () => void = runInNewContext('gc')
+  let socket: WeakRef<Socket> | undefined
+  const { port } = await serve(t, {
+    verify(request) {
+      socket = new WeakRef(request.socket)
+      return refuse(403)
+    },
+  })
+  const peer = await rawClient(t, port)
+  peer.write(upgradeRequest())
+  t.match(await peer.answer(), { status: 403 })
+  peer.socket.end()
+  await peer.closed
+  await until(() => {
+    collect()
+    return socket?.deref() === undefined
+  })
 })
 
 await t.test('closing: 503', async (t) => {
