@@ -166,23 +166,25 @@ if (options.memory || (options.full && options.workload === undefined)) {
   const rows: string[][] = []
   const names = [farewell.name, ws.name, bare.name]
   for (const workload of idleWorkloads) {
-    const atOnce: Record<string, number> = {}
+    const resident: Record<string, number> = {}
+    const used: Record<string, number> = {}
     const silent: Record<string, number> = {}
     for (const each of [farewell, ws, bare]) {
       progress(`memory, ${contextOf(workload)}, ${each.name}`)
       const connections = workload.connections * plan.idle
       const found = await idleMemory(each, { ...workload, connections })
-      atOnce[each.name] = found.atOnce
-      silent[each.name] = found.silent
+      resident[each.name] = found.resident
+      used[each.name] = found.used
+      silent[each.name] = found.usedSilent
     }
-    for (const [when, figures] of Object.entries({ 'at once': atOnce, silent })) {
+    for (const [what, figures] of Object.entries({ resident, 'in use': used, 'in use, silent': silent })) {
       const result = { workload, rounds: [figures] }
       memory.push(result)
-      rows.push([`${contextOf(workload)}, ${when}`, ...cellsOf(result, names, 'bytes')])
+      rows.push([`${contextOf(workload)}: ${what}`, ...cellsOf(result, names, 'bytes')])
     }
   }
   report.push(
-    'Resident memory of an idle connection of a server after 50 KiB of messages each way, at once and after\n' +
+    'Memory of an idle connection of a server after 50 KiB of messages each way, at once and after\n' +
       `${silence / 1000} s of silence. (The Python library websockets publishes 64 KiB with its default settings, 14 KiB\n` +
       'with windows of 4 KiB.)',
     markdownTable(headsOf('connections', names), rows, 1),

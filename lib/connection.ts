@@ -43,7 +43,10 @@ import { Sender, type SenderOptions, type SenderSink } from './sender.ts'
 import { Waits } from './waits.ts'
 
 export interface ConnectionEvents {
-  /** Text as a string, binary as a Buffer that is the listener's to keep. */
+  /**
+   * Text as a string, binary as a Buffer that is the listener's to keep and to change. Its `buffer` may hold other messages
+   * too: transfer a copy, not that.
+   */
   message: [message: Message]
   /** It has been answered. */
   ping: [payload: Buffer]

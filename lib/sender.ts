@@ -221,35 +221,35 @@ export class Sender {
     else payload.copy(this.#pong)
   }
 
-  /**
-   * Queues the Close, the last frame there is; `onFlushed` when the kernel has taken it. Messages that are being
-   * compressed go out first; a stream under way is cut, and so is one that waits, with all that waits behind it.
-   */
+  /** Queues the Close, the last frame there is; `onFlushed` when the kernel has taken it. */
   close(payload: Buffer, onFlushed: () => void): void {
-    this.#finish(() => {
+    this.#last(() => {
       this.#append(finBit | Opcode.close, payload, payload.length)
       this.#closeQueued = true
       this.#onCloseFlushed = onFlushed
     })
   }
 
-  /** Ends our side of TCP behind all that is queued; what a Close would cut is cut, or a message would be missing. */
+  /** Ends our side of TCP behind all that is queued. */
   end(): void {
-    this.#endQueued = true
-    if (!this.#closeQueued) this.#finish(() => (this.#closeQueued = true))
-    this.#schedule()
+    this.#last(() => {
+      this.#endQueued = true
+      this.#schedule()
+    })
   }
 
-  /** Does that when messages that are being compressed have gone out; what comes behind it does not. */
-  #finish(last: () => void): void {
+  /**
+   * Messages that are being compressed go out first. A stream under way is cut, and so is one that waits, with all that
+   * waits behind it: what arrives has no gaps.
+   */
+  #last(act: () => void): void {
     if (this.#turn === 'compression') {
       const stream = this.#behind.findIndex((entry) => 'begin' in entry && entry.turn === 'stream')
-      const place = stream === -1 ? this.#behind.length : stream
-      this.#wait({ turn: undefined, begin: last }, place)
+      this.#wait({ turn: undefined, begin: act }, stream === -1 ? this.#behind.length : stream)
       return
     }
     this.#dropBehind()
-    last()
+    act()
   }
 
   /** Forgets what the socket does not take at once. */
@@ -319,7 +319,7 @@ export class Sender {
       this.#write(socket)
       if (this.#output.length === 0) {
         this.#ownBlock = undefined
-        if (this.#endQueued && this.#turn !== 'compression') socket.end()
+        if (this.#endQueued) socket.end()
       }
     }
     this.#drained()
@@ -496,7 +496,7 @@ export class Sender {
 
   /** Frames a payload into the output; false as for `message`. Nothing goes behind a Close (5.5.1). */
   #append(first: number, payload: Uint8Array | string, length: number): boolean {
-    if (this.#closeQueued) return false
+    if (this.#closeQueued || this.#endQueued) return false
     const maskKey = this.#maskKeys?.next()
     const size = headerSize(length, maskKey !== undefined) + length
     if (length <= smallPayload) {
@@ -557,7 +557,7 @@ export class Sender {
   }
 
   #push(bytes: Buffer): void {
-    if (this.#closeQueued) return
+    if (this.#closeQueued || this.#endQueued) return
     this.#seal()
     this.#put(bytes)
     this.#outputBytes += bytes.length

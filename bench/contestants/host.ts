@@ -13,6 +13,8 @@ export interface Answers {
 export interface Memory {
   readonly resident: number
   readonly heap: number
+  /** Behind the heap: buffers, and what add-ons and zlib say of themselves. */
+  readonly external: number
 }
 
 /** Told unasked: where a server listens, 0 from a client. */
@@ -98,8 +100,8 @@ async function memoryUsed(): Promise<Memory> {
     if (typeof Bun === 'object') Bun.gc(true)
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
-  const { rss, heapUsed } = process.memoryUsage()
-  return { resident: rss, heap: heapUsed }
+  const { rss, heapUsed, external } = process.memoryUsage()
+  return { resident: rss, heap: heapUsed, external }
 }
 
 function tell(report: Partial<Reports>): void {

@@ -226,6 +226,8 @@ await t.test(
     }
     t.same(events(fromServer, '81 80'), ['fail 1002 unexpected-mask'])
     t.same(events(fromServer, '01 00 82 7f'), ['fail 1002 nested-message'])
+    for (const whole of ['81 01 61', '82 01 61', '81 00'])
+      t.same(events(fromServer, `01 01 61 ${whole}`), ['fail 1002 nested-message'], whole)
   },
 )
 
