@@ -11,7 +11,9 @@ function hashOf(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
-const expected = hashOf(`Bearer ${process.env['TOKEN'] ?? 'secret'}`)
+const token = process.env['TOKEN']
+if (token === undefined) throw new Error('TOKEN has to be set')
+const expected = hashOf(`Bearer ${token}`)
 
 const server = new WebSocketServer({
   port: Number(process.argv[2] ?? 8083),

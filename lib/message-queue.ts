@@ -37,14 +37,13 @@ export class MessageQueue {
     // A small view must not pin the chunk that it was found in.
     const kept =
       typeof message === 'string' || 2 * message.length >= message.buffer.byteLength ? message : copy(message)
-    if (this.#messages === none) this.#messages = []
-    this.#messages.push(kept)
+    this.#own().push(kept)
     this.#bytes += sizeOf(kept)
   }
 
   /** Puts back what was shifted. */
   unshift(message: Message): void {
-    this.#messages.unshift(message)
+    this.#own().unshift(message)
     this.#bytes += sizeOf(message)
   }
 
@@ -72,6 +71,12 @@ export class MessageQueue {
   clear(): void {
     this.#messages = none
     this.#bytes = 0
+  }
+
+  /** To put a message in: what all empty queues share takes none. */
+  #own(): Message[] {
+    if (this.#messages === none) this.#messages = []
+    return this.#messages
   }
 }
 

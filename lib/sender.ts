@@ -4,7 +4,8 @@
  *
  * A write costs ten times what a small frame costs, so the frames of one turn of the event loop leave in one write:
  * small ones are copied one behind the other into a shared block, large ones go by reference; those that must be masked
- * go at once, through a block that is used again. What the socket does not take stays here, where it can still be dropped and where Pongs give way to later ones.
+ * go at once, through a block that is used again. What the socket does not take stays here, where it can still be
+ * dropped and where Pongs give way to later ones.
  */
 import { Buffer } from 'node:buffer'
 import { Socket } from 'node:net'
@@ -23,7 +24,10 @@ import type { PreparedMessage } from './prepared-message.ts'
 const smallPayload = 4096
 const blockSize = 64 * 1024
 const firstOwnBlock = 1024
-/** Masked payloads from so many bytes on are written at once, if the socket takes anything: a block of their own costs more than a write. */
+/**
+ * Masked payloads from so many bytes on are written at once, if the socket takes anything: a block of their own costs
+ * more than a write.
+ */
 const throughFrom = 16 * 1024
 
 /** A frame whose payload goes by reference. It is given to the socket whole: a half frame could not be taken back. */
