@@ -19,6 +19,7 @@ const frames = [
 ]
 const lib = [
   'timers',
+  'time-limit',
   'waits',
   'mask-keys',
   'url',
@@ -46,6 +47,7 @@ const lib = [
   'closing',
   'connection',
   'connecting',
+  'host-lookup',
   'client',
   'admission',
   'turn-away',
