@@ -321,7 +321,8 @@ export class Sender {
       if (this.#pong !== undefined) this.#append(finBit | Opcode.pong, this.#pong, this.#pong.length)
       this.#pong = undefined
       this.#write(socket)
-      if (this.#output.length === 0) {
+      // Somebody's Duplex may bring an answer, and with it our Close, while it is written to.
+      if (this.#output.length === 0 && this.#open === undefined) {
         this.#ownBlock = undefined
         if (this.#endQueued) socket.end()
       }
@@ -347,8 +348,12 @@ export class Sender {
     if (output.length === 0) return this.#writeOpen(socket)
     this.#seal()
     const count = output.length
-    const single = count === 1 && Buffer.isBuffer(output[0])
-    if (!single) socket.cork()
+    const [first] = output
+    if (count === 1 && Buffer.isBuffer(first)) {
+      this.#output = noOutput // Before it is written: that may bring an answer at once, and another write.
+      return this.#hand(socket, first, true)
+    }
+    socket.cork()
     let written = 0
     while (written < count && !socket.writableNeedDrain) {
       const frame = output[written++]!
@@ -361,7 +366,7 @@ export class Sender {
     }
     if (written === count) this.#output = noOutput
     else output.splice(0, written)
-    if (!single) socket.uncork()
+    socket.uncork()
   }
 
   #writeOpen(socket: Duplex): void {
