@@ -176,8 +176,12 @@ export class Output {
     if (frames.length === 0) return this.#writeOpen(socket, tell)
     this.#seal()
     const count = frames.length
-    const single = count === 1 && Buffer.isBuffer(frames[0])
-    if (!single) socket.cork()
+    const [first] = frames
+    if (count === 1 && Buffer.isBuffer(first)) {
+      this.#frames = noFrames // before it is written: somebody's Duplex may bring an answer at once, and with it a write
+      return this.#hand(socket, first, tell)
+    }
+    socket.cork()
     let written = 0
     while (written < count && !socket.writableNeedDrain) {
       const frame = frames[written++]!
@@ -191,7 +195,7 @@ export class Output {
     }
     if (written === count) this.#frames = noFrames
     else frames.splice(0, written)
-    if (!single) socket.uncork()
+    socket.uncork()
   }
 
   #writeOpen(socket: Duplex, tell: boolean): void {
