@@ -430,6 +430,7 @@ export class Connection
     socket.on('error', listeners.error)
     socket.on('close', listeners.close)
     socket.on('drain', listeners.drain)
+    socket.resume() // Who brought it may have paused it, as long as nobody listened.
     // A socket that ended or died during the handshake will not say so again.
     if (socket.readableEnded) process.nextTick(() => this.#reader.end())
     if (socket.closed) process.nextTick(() => this.#closing.dispatch('socket-closed'))
