@@ -76,6 +76,8 @@ export class Output {
   #openEnd = 0
   /** A block of this connection alone, so that a peer that does not read pins no shared one. */
   #ownBlock: Block | undefined
+  /** A long frame is on its way to the socket, and nothing may come between its parts. */
+  #writesThrough = false
 
   /** @param maskKeys a client's; undefined for a server, which does not mask (section 5.1) */
   constructor(socket: Duplex, maskKeys: MaskKeys | undefined, sink: OutputSink) {
@@ -149,6 +151,7 @@ export class Output {
 
   /** Gives the socket as much as it takes; `tell` when the kernel has taken that too. */
   write(tell: boolean): void {
+    if (this.#writesThrough) return
     try {
       this.#writeAll(this.#socket, tell)
     } catch (error) {
@@ -176,8 +179,12 @@ export class Output {
     if (frames.length === 0) return this.#writeOpen(socket, tell)
     this.#seal()
     const count = frames.length
-    const single = count === 1 && Buffer.isBuffer(frames[0])
-    if (!single) socket.cork()
+    const [first] = frames
+    if (count === 1 && Buffer.isBuffer(first)) {
+      this.#frames = noFrames // before it is written: somebody's Duplex may bring an answer at once, and with it a write
+      return this.#hand(socket, first, tell)
+    }
+    socket.cork()
     let written = 0
     while (written < count && !socket.writableNeedDrain) {
       const frame = frames[written++]!
@@ -191,7 +198,7 @@ export class Output {
     }
     if (written === count) this.#frames = noFrames
     else frames.splice(0, written)
-    if (!single) socket.uncork()
+    socket.uncork()
   }
 
   #writeOpen(socket: Duplex, tell: boolean): void {
@@ -219,8 +226,8 @@ export class Output {
   /** Whether a payload may be written at once, now that all before it has been. */
   #takesThrough(length: number): boolean {
     const socket = this.#socket
-    if (length < throughFrom || this.#mayKeepBytes || !this.isOpen || socket.writableNeedDrain) return false
-    this.write(false)
+    if (length < throughFrom || this.#mayKeepBytes || !this.isOpen || this.#writesThrough) return false
+    if (!socket.writableNeedDrain) this.write(false)
     return !socket.writableNeedDrain
   }
 
@@ -232,6 +239,7 @@ export class Output {
   #writeThrough(first: number, payload: Uint8Array, length: number, maskKey: number): void {
     const socket = this.#socket
     let key = maskKey
+    this.#writesThrough = true
     for (let at = 0; at < length;) {
       if (tile.length === 0) tile = Buffer.allocUnsafeSlow(blockSize)
       const start = at === 0 ? writeHeader(tile, 0, first, length, key) : 0
@@ -243,6 +251,7 @@ export class Output {
       // It belongs to the socket until that has written it.
       if (socket.writableLength > 0) tile = noBytes
     }
+    this.#writesThrough = false
   }
 
   #put(frame: Buffer | LargeFrame): void {

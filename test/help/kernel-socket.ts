@@ -7,6 +7,8 @@ export class KernelSocket extends Socket {
   readonly written: Buffer[] = []
   writes = 0
   full = false
+  /** What happens while it takes something. */
+  onWrite: () => void = () => {}
   #copies: Buffer[] = []
   #held: (() => void) | undefined
 
@@ -35,6 +37,7 @@ export class KernelSocket extends Socket {
   #take(chunks: readonly Buffer[], callback: () => void): void {
     this.written.push(...chunks)
     this.writes++
+    this.onWrite()
     this.#held = () => {
       this.#copies.push(Buffer.concat(chunks))
       callback()

@@ -197,6 +197,25 @@ await t.test('D5, D11: what came before a long message leaves before it', async 
 })
 
 await t.test(
+  '6455-5.4-no-interleave-sent: what is sent while a long message is written, as TLS over a Duplex can have it, goes behind it',
+  async (t) => {
+    const { socket, output, frame } = begin(new KernelSocket(), true)
+    let answers = 0
+    socket.onWrite = () => {
+      if (answers++ > 1) return
+      frame('answer')
+      frame(noise(20_000, 'long answer'))
+      output.write(false)
+    }
+    frame(noise(200_000))
+    output.write(false)
+    await turns()
+    const [long, long2] = [noise(200_000), noise(20_000, 'long answer')]
+    t.ok(socket.bytes.equals(masked(long, 'answer', long2, 'answer', long2)))
+  },
+)
+
+await t.test(
   'D6, whatwg-send-snapshot: the block is not used again before the kernel has taken what is in it',
   async (t) => {
     const slow = begin(new KernelSocket(), true)
