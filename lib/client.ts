@@ -1,14 +1,16 @@
 /** The client's half of the opening handshake: RFC 6455 section 4.1 over `node:http` and `node:https`. */
 import { Buffer } from 'node:buffer'
 import {
+  Agent as HttpAgent,
   type ClientRequest,
   type IncomingMessage,
   request as httpRequest,
   type RequestOptions,
 } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { connecting } from './connecting.ts'
 import { Connection } from './connection.ts'
+import { DirectInput } from './direct-input.ts'
 import { HandshakeError } from './errors.ts'
 import { offer } from './deflate/parameters.ts'
 import { judgeResponse, type Offer, upgradeHeaders } from './handshake.ts'
@@ -115,7 +117,9 @@ function ask(
   }
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()
-    const request = send(target, headers, options, upgradeHeaders(offered, options.origin))
+    const input = new DirectInput()
+    const request = send(target, headers, options, upgradeHeaders(offered, options.origin), input)
+    request.on('socket', (socket) => input.attach(socket))
     const onAbort = (): void => {
       reject(signal.reason)
       request.destroy()
@@ -140,6 +144,7 @@ function ask(
           protocol: verdict.protocol,
           deflate: verdict.deflate,
           url: target.url,
+          input,
         }),
       )
     })
@@ -164,6 +169,7 @@ function send(
   headers: Headers,
   options: ConnectOptions,
   own: Record<string, string>,
+  onread: DirectInput,
 ): ClientRequest {
   const { host, port, path, socketPath, authority, credentials } = target
   const request: RequestOptions = {
@@ -172,7 +178,7 @@ function send(
     ...(credentials === undefined ? {} : { auth: credentials }),
     // Ours, then the caller's Host or Origin in their place; the rest of ours was checked to be ours alone.
     headers: overlay({ Host: authority, ...own }, headers),
-    agent: options.agent ?? false,
+    agent: options.agent ?? new (target.secure ? HttpsAgent : HttpAgent)({ onread }),
   }
   const sent = target.secure ? httpsRequest({ ...options.tls, ...request }) : httpRequest(request)
   sent.end()

@@ -75,6 +75,13 @@ export class Receiver implements FrameSink {
     return this.#room
   }
 
+  /** As far as foresight goes. Where little has come that is not worth a read. */
+  roomAhead(left: number): Buffer | undefined {
+    if (this.#size < firstBlock || (this.#free === 0 && !this.#makeRoom(1, left - 1))) return undefined
+    this.#room = this.#block!.subarray(this.#blockUsed, this.#blockUsed + Math.min(this.#free, left))
+    return this.#room
+  }
+
   data(opcode: MessageOpcode, chunk: Buffer, start: number, end: number, last: boolean, rsv1: boolean): void {
     if (last && !this.#unfinished) {
       if (rsv1) this.#sink.compressed!(opcode, [chunk.subarray(start, end)], end - start)

@@ -38,6 +38,7 @@ const lib = [
   'peer-watch',
   'receiver',
   'message-queue',
+  'direct-input',
   'rate-limit',
   'reader',
   'prepared-message',
