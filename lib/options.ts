@@ -117,7 +117,7 @@ export interface ConnectOptions extends ConnectionOptions {
   readonly tls?: TlsOptions
   /** Aborts the attempt at any stage; `connect` rejects with its reason. It has no say once the connection is open. */
   readonly signal?: AbortSignal
-  /** How long the opening handshake may take, redirects included. Default 10 000. */
+  /** How long the opening handshake may take, look-ups and redirects included, waits for a turn not. Default 10 000. */
   readonly handshakeTimeout?: number
   /** How many redirects to follow; credentials are dropped where the origin changes. 0 to 20; default 0. */
   readonly followRedirects?: number

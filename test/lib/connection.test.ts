@@ -171,6 +171,15 @@ await t.test('R3: a socket that ended or died before is noticed', async (t) => {
   t.match(await ended.closed, { code: 1006, trigger: /^peer-fin$/ })
 })
 
+await t.test('D3: a socket that whoever brought it had paused is read', async (t) => {
+  const [ours, theirs] = memoryPair()
+  ours.pause()
+  const connection = new Connection(ours, { role: 'server', timers: new FakeTimers() })
+  new RawPeer(theirs, 'client', () => theirs.reset()).text('hello')
+  t.equal(await connection.receive(), 'hello')
+  connection.terminate()
+})
+
 // Sending
 
 await t.test(
