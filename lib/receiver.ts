@@ -45,6 +45,11 @@ export class Receiver implements FrameSink {
     return this.#begun.room(size, left)
   }
 
+  /** Before a long message goes on, its place may be asked for. */
+  roomAhead(left: number): Buffer | undefined {
+    return this.#message?.roomAhead(left)
+  }
+
   data(opcode: MessageOpcode, chunk: Buffer, start: number, end: number, last: boolean, rsv1: boolean): void {
     if (last && this.#message === undefined) {
       if (rsv1) this.#sink.compressed!(opcode, [chunk.subarray(start, end)], end - start)
