@@ -119,7 +119,10 @@ export interface ConnectOptions extends ConnectionOptions {
   readonly signal?: AbortSignal
   /** How long the opening handshake may take, look-ups and redirects included, waits for a turn not. Default 10 000. */
   readonly handshakeTimeout?: number
-  /** How many redirects to follow; credentials are dropped where the origin changes. 0 to 20; default 0. */
+  /**
+   * How many redirects to follow; where the origin changes, credentials are dropped: Authorization, Cookie and Host of
+   * `headers`, certificate, key and `servername` of `tls`. Those of an `agent` are its own. 0 to 20; default 0.
+   */
   readonly followRedirects?: number
 }
 
