@@ -9,6 +9,7 @@ import { Buffer } from 'node:buffer'
 import { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { types } from 'node:util'
 import { CloseCode } from '../frames/close-code.ts'
 import { decodeClosePayload, encodeClosePayload } from '../frames/close-payload.ts'
 import { maxControlPayload } from '../frames/header.ts'
@@ -33,7 +34,12 @@ import {
   sends,
 } from './lifecycle.ts'
 import { maskKeysFrom } from './mask-keys.ts'
-import { type ConnectionOptions, type ConnectionSettings, connectionSettings } from './options.ts'
+import {
+  checkConnectionOptions,
+  type ConnectionOptions,
+  type ConnectionSettings,
+  connectionSettings,
+} from './options.ts'
 import { PeerWatch } from './peer-watch.ts'
 import { RateLimit } from './rate-limit.ts'
 import { Reader, type ReaderOptions, type ReaderSink } from './reader.ts'
@@ -75,6 +81,17 @@ export interface ConnectionInit extends ConnectionOptions {
   /** Called when the connection has closed, before anybody else hears of it. */
   readonly onClosed?: (connection: Connection) => void
 }
+
+const ownOptionNames = [
+  'role',
+  'protocol',
+  'url',
+  'deflate',
+  'settings',
+  'input',
+  'onHandlerError',
+  'onClosed',
+] as const satisfies readonly (keyof ConnectionInit)[]
 
 /** For the server: queues a message for many connections, as `send` would. */
 export let sendPrepared: (connection: Connection, message: PreparedMessage) => boolean
@@ -229,6 +246,7 @@ export class Connection
     const { role, protocol = '', url } = init
     if (role !== 'client' && role !== 'server')
       throw new TypeError('option "role" must be "client" or "server"')
+    if (init.settings === undefined) checkConnectionOptions(init, ownOptionNames)
     const settings = init.settings ?? connectionSettings(init, role)
     const { timers, closeReply, random, highWaterMark, maxBufferedAmount } = settings
     const inside = insideOf(this)
@@ -570,11 +588,10 @@ export class Connection
   #finished(info: CloseInfo): void {
     heartbeatOf(this.#settings.timers).delete(this.#inside)
     this.#sender.drop()
-    try {
-      this.#onClosed?.(this)
-    } catch (error) {
-      this.#handlerFailed(error)
-    }
+    callBack(
+      () => this.#onClosed?.(this),
+      (error) => this.#handlerFailed(error),
+    )
     if (this.#reader.awaited) this.#reader.rejectWaits(new ConnectionClosedError(info))
     this.#awaited?.ended(info)
     this.#tell('close', info)
@@ -607,13 +624,23 @@ export class Connection
     // That the connection is closing is not news: a handler that waited for more has simply ended.
     if (error instanceof ConnectionClosedError && this.state !== 'open') return
     this.#failed('handler-error', CloseCode.internalError, asError(error))
-    try {
-      if (this.#onHandlerError === undefined) process.emitWarning(asError(error))
-      else this.#onHandlerError(error, this)
-    } catch (thrown) {
-      process.emitWarning(asError(thrown))
-    }
+    const onHandlerError = this.#onHandlerError ?? warnOf
+    callBack(() => onHandlerError(error, this), warnOf)
   }
+}
+
+/** Calls the application back: what that throws, or rejects with where it is async, goes to `failed`. */
+function callBack(callback: () => unknown, failed: (error: unknown) => void): void {
+  try {
+    const returned = callback()
+    if (types.isPromise(returned)) returned.catch(failed)
+  } catch (error) {
+    failed(error)
+  }
+}
+
+function warnOf(error: unknown): void {
+  process.emitWarning(asError(error))
 }
 
 function readerOptions(

@@ -247,6 +247,11 @@ export function connectionSettings(
   }
 }
 
+/** Checks that none is misspelt, beside those that only `new Connection` has. @throws TypeError that names the option */
+export function checkConnectionOptions(options: ConnectionOptions, own: readonly string[]): void {
+  object('options', options, [...connectionOptionNames, ...own])
+}
+
 const compressionOptionNames = [
   'threshold',
   'level',

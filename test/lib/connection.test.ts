@@ -1459,6 +1459,26 @@ await t.test('D2: a reporter that throws is a process warning too', async (t) =>
   matchEach(t, await watch.stop(), [{ message: 'in the reporter' }])
 })
 
+await t.test('D2: callbacks that are async and reject are treated as those that throw', async (t) => {
+  const rejecting = (message: string) => (): unknown => Promise.reject(new Error(message))
+  const watch = watchProcess()
+  const { connection, handlerErrors } = open({ onClosed: rejecting('late, from onClosed') })
+  connection.terminate()
+  await connection.closed
+  await turns()
+  matchEach(t, handlerErrors, [{ message: 'late, from onClosed' }])
+  t.strictSame(await watch.stop(), [])
+
+  const warnings = watchProcess()
+  const reported = open({ onHandlerError: rejecting('late, in the reporter') })
+  reported.connection.on('close', () => {
+    throw new Error('in the handler')
+  })
+  reported.connection.terminate()
+  await reported.connection.closed
+  matchEach(t, await warnings.stop(), [{ name: 'Error', message: 'late, in the reporter' }])
+})
+
 await t.test('D2: a handler that ends because the connection closed is no fault of it', async (t) => {
   const { connection, peer, handlerErrors } = open()
   connection.on('message', async () => {
@@ -1542,6 +1562,12 @@ await t.test('D2: promises that nobody watches never become unhandled rejections
   unwatched()
   void connection.closeOutput()
   t.strictSame(await watch.stop(), [])
+})
+
+await t.test('a misspelt option does not pass for its default', async (t) => {
+  const misspelt: object = { maxMesageSize: 1 }
+  t.throws(() => open(misspelt), { name: 'TypeError', message: 'unknown option "maxMesageSize"' })
+  t.doesNotThrow(() => open({ protocol: 'a', url: 'ws://a/', deflate: undefined, maxMessageSize: 1 }))
 })
 
 await t.test('P10: onClosed comes once, before anybody else hears of it', async (t) => {
