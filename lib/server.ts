@@ -22,6 +22,7 @@ import {
 import { Refusal, refuseFor, type RefusalReason } from './refusal.ts'
 import type { Data } from './payload.ts'
 import { PreparedMessage } from './prepared-message.ts'
+import type { Cancel } from './timers.ts'
 import { turnAway } from './turn-away.ts'
 import { type Route, routerOf } from './upgrade-router.ts'
 
@@ -60,7 +61,7 @@ export interface CloseOptions {
   readonly code?: number
   /** At most 123 bytes of UTF-8; default empty. */
   readonly reason?: string
-  /** When the connections that are left are terminated, in ms; default 5 000. */
+  /** When the connections that are left are terminated, in ms. 0 to 2^31 - 1; default 5 000. */
   readonly timeout?: number
 }
 
@@ -104,6 +105,10 @@ export class WebSocketServer<Context = undefined>
   /** Connections and those that are to become one, by address. */
   readonly #addresses = new Map<string, number>()
   #closing: Promise<CloseCounts> | undefined
+  /** Of `close`: each call may have brought one. */
+  readonly #deadlines: Cancel[] = []
+  /** How those ended that a deadline terminated. */
+  readonly #late = new Set<CloseInfo>()
   readonly #onHandlerError = (error: unknown, failed: Connection): void => this.#report(error, failed)
   readonly #onClosed = (closed: Connection): boolean => this.#connections.delete(closed)
 
@@ -174,7 +179,8 @@ export class WebSocketServer<Context = undefined>
 
   /**
    * Takes no new connections (an upgrade gets 503), closes all there are at once and waits for them, at most
-   * `timeout`; frees the port. An HTTP server of the caller's goes on serving.
+   * `timeout`; frees the port. An HTTP server of the caller's goes on serving. Called again it returns the same
+   * promise; a `timeout` that is given then can only bring the end forward.
    *
    * @throws RangeError or TypeError as `Connection.close` does
    */
@@ -182,7 +188,8 @@ export class WebSocketServer<Context = undefined>
     const { code = CloseCode.goingAway, reason = '' } = options
     encodeClosePayload(code, reason)
     const timeout = integer('timeout', options.timeout, shutdownTimeout, 0, maxTime)
-    this.#closing ??= this.#close(code, reason, timeout)
+    if (this.#closing === undefined || options.timeout !== undefined) this.#terminateAfter(timeout)
+    this.#closing ??= this.#close(code, reason)
     return this.#closing
   }
 
@@ -351,25 +358,30 @@ export class WebSocketServer<Context = undefined>
 
   // Closing
 
-  async #close(code: number, reason: string, timeout: number): Promise<CloseCounts> {
+  /** Whoever has called `close` first does not keep another from terminating earlier. */
+  #terminateAfter(timeout: number): void {
+    if (this.#connections.size === 0) return
+    const cancel = this.#settings.timers.after(timeout, () => {
+      for (const connection of this.#connections) {
+        void connection.closed.then((info) => this.#late.add(info))
+        connection.terminate()
+      }
+    })
+    this.#deadlines.push(cancel)
+  }
+
+  async #close(code: number, reason: string): Promise<CloseCounts> {
+    const open = [...this.#connections]
     const http = this.#http
     if (http?.listening === false) await this.#bound
     const portFree =
       http === undefined ? undefined : new Promise<void>((resolve) => void http.close(() => resolve()))
     this.#admission.refuseUndecided(shuttingDown())
     const counts = { clean: 0, unclean: 0, terminated: 0 }
-    const open = [...this.#connections]
-    const late = new Set<CloseInfo>()
-    const cancel = this.#settings.timers.after(timeout, () => {
-      for (const connection of open) {
-        if (connection.state === 'closed') continue
-        void connection.closed.then((info) => late.add(info))
-        connection.terminate()
-      }
-    })
     const infos = await Promise.all(open.map((connection) => connection.close(code, reason)))
-    cancel()
-    for (const info of infos) counts[late.has(info) ? 'terminated' : info.wasClean ? 'clean' : 'unclean']++
+    for (const cancel of this.#deadlines) cancel()
+    for (const info of infos)
+      counts[this.#late.has(info) ? 'terminated' : info.wasClean ? 'clean' : 'unclean']++
 
     // Silent sockets and those being turned away have nothing more to wait for.
     http?.closeAllConnections()

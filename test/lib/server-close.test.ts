@@ -58,6 +58,23 @@ await t.test(
   },
 )
 
+await t.test('a later close can bring the deadline forward, and nothing else', async (t) => {
+  const timers = new FakeTimers()
+  const { server, port } = await serve(t, { timers })
+  const silent = await silentClient(t, port)
+  const closing = server.close({ timeout: 10_000 })
+  t.equal(server.close({ code: 1012, timeout: 20_000 }), closing)
+  t.equal(server.close(), closing)
+  t.strictSame(await silent.bytes(4), goingAway)
+  timers.advance(5_000)
+  t.equal(server.connections.size, 1, 'without a timeout it brings none')
+  t.equal(server.close({ timeout: 1 }), closing, 'a second SIGTERM means now')
+  timers.advance(1)
+  t.strictSame(await closing, { clean: 0, unclean: 0, terminated: 1 })
+  t.equal(server.close({ timeout: 1 }), closing)
+  t.equal(timers.armed, 0)
+})
+
 await t.test('P12: hundreds of silent clients cost one deadline', async (t) => {
   const timers = new FakeTimers()
   const { server, port, url } = await serve(t, { timers })
