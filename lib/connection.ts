@@ -442,10 +442,10 @@ export class Connection
   }
 
   /** As any emitter's. Messages are still kept for a listener that comes later. */
-  override removeAllListeners(event?: keyof ConnectionEvents): this {
-    if (event !== undefined) return super.removeAllListeners(event)
-    super.removeAllListeners()
-    this.#watchListeners()
+  override removeAllListeners(event?: keyof ConnectionEvents | 'newListener'): this {
+    if (event === undefined) super.removeAllListeners()
+    else super.removeAllListeners(event)
+    if (event === undefined || event === 'newListener') this.#watchListeners()
     return this
   }
 
@@ -558,6 +558,10 @@ export class Connection
 
   /** About once a second. */
   #beat(now: number): void {
+    if (this.#socket.closed) {
+      this.#closing.dispatch('socket-closed') // A Duplex with `emitClose: false` does not say so.
+      return
+    }
     this.#reader.beat()
     const { held } = this.#reader
     if (receives[this.state] && this.#watch.stalls(now, held, this.#reader)) {

@@ -2,6 +2,7 @@ import t from 'tap'
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import { connect as connectNet, createServer, type Socket } from 'node:net'
+import { Duplex } from 'node:stream'
 import { Opcode } from '../../frames/opcode.ts'
 import { unfinishedMessages } from '../../lib/budget.ts'
 import {
@@ -811,6 +812,27 @@ await t.test(
   },
 )
 
+await t.test(
+  'D1: a Duplex that emits no close event is seen to have closed at the next heartbeat',
+  async (t) => {
+    const silent = (): Duplex =>
+      new Duplex({ emitClose: false, read() {}, write: (_chunk, _encoding, callback) => callback() })
+    for (const end of ['terminate', 'destroy'] as const) {
+      const socket = silent()
+      const timers = new FakeTimers()
+      const connection = new Connection(socket, { role: 'server', timers })
+      if (end === 'terminate') connection.terminate()
+      else socket.destroy()
+      await turns()
+      t.not(connection.state, 'closed')
+      timers.advance(1000)
+      t.equal(connection.state, 'closed')
+      t.match(await connection.closed, { wasClean: false })
+      t.equal(timers.armed, 0)
+    }
+  },
+)
+
 await t.test('D3, E4: removeAllListeners forgets the listeners, and no later message', async (t) => {
   const { connection, peer } = open()
   const early = messagesOf(connection)
@@ -829,6 +851,12 @@ await t.test('D3, E4: removeAllListeners forgets the listeners, and no later mes
   const later = messagesOf(connection)
   await turns()
   t.strictSame(later, ['d'])
+  connection.removeAllListeners('newListener').removeAllListeners('message')
+  peer.text('e')
+  await settle()
+  const latest = messagesOf(connection)
+  await turns()
+  t.strictSame(latest, ['e'])
   connection.terminate()
 })
 
