@@ -1,8 +1,7 @@
 /** The options: each with its meaning, its default and its check, once. Times are in milliseconds, sizes in bytes. */
 import { constants } from 'node:buffer'
-import { Agent, type IncomingMessage, type Server as HttpServer } from 'node:http'
-import type { Server as HttpsServer } from 'node:https'
-import { Server as NetServer } from 'node:net'
+import { Agent, type IncomingMessage, Server as HttpServer } from 'node:http'
+import { Server as HttpsServer } from 'node:https'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import { checkHeaders, type Headers, isFieldValue, isToken, lowerAscii } from './header-list.ts'
 import { type Random, systemRandom } from './mask-keys.ts'
@@ -344,7 +343,8 @@ export function checkServerOptions<Context>(options: ServerOptions<Context>): vo
   optional('host', options.host, 'string')
   if (options.host !== undefined && options.port === undefined)
     throw new TypeError('option "host" needs "port"; a server of yours is told where to listen by you')
-  if (options.server !== undefined && !(options.server instanceof NetServer))
+  const server: unknown = options.server
+  if (server !== undefined && !(server instanceof HttpServer) && !(server instanceof HttpsServer))
     throw new TypeError('option "server" must be an http.Server or https.Server')
   optional('noServer', options.noServer, 'boolean')
   if (options.path !== undefined && typeof options.path !== 'function') {
@@ -406,7 +406,8 @@ function checkOrigin(origin: unknown): void {
   const parsed = typeof origin === 'string' ? parseUrl(origin) : undefined
   if (typeof origin !== 'string' || parsed?.origin !== origin) {
     throw new TypeError(
-      `option "origins" holds ${JSON.stringify(origin)}; an origin looks like "https://example.com:8443"`,
+      `option "origins" holds ${JSON.stringify(origin)}; an origin looks like "https://example.com:8443", ` +
+        'and those of another scheme, such as of an app, only a function can allow',
     )
   }
 }

@@ -2,6 +2,7 @@ import t from 'tap'
 import { constants } from 'node:buffer'
 import { Agent, createServer } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import { createServer as createNetServer } from 'node:net'
 import { PassThrough } from 'node:stream'
 import { inspect } from 'node:util'
 import { connect, Connection, type ServerOptions, WebSocketServer } from '../../lib/index.ts'
@@ -187,6 +188,7 @@ await t.test('WebSocketServer: each wrong option is named, at once', async (t) =
     ...wrongIntegers('port', 0, 65535),
     ['server', {}, 'TypeError'] as const,
     ['server', null, 'TypeError'] as const,
+    ['server', createNetServer(), 'TypeError'] as const, // It upgrades nothing.
   ]) {
     const options = { [name]: value } as ServerOptions
     const expected = { name: error, message: new RegExp(`"${name}"`) }
