@@ -9,10 +9,11 @@ import {
 } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { LookupFunction } from 'node:net'
+import { watchAbort } from './abort-watch.ts'
 import { connecting, namedHost } from './connecting.ts'
 import { Connection } from './connection.ts'
 import { DirectInput } from './direct-input.ts'
-import { HandshakeError } from './errors.ts'
+import { asError, HandshakeError } from './errors.ts'
 import { offer } from './deflate/parameters.ts'
 import { judgeResponse, type Offer, upgradeHeaders } from './handshake.ts'
 import { type Headers, lowerAscii } from './header-list.ts'
@@ -80,8 +81,7 @@ async function open(first: Target, options: ConnectOptions): Promise<Connection>
   const { signal, followRedirects = 0, timers = systemTimers } = options
   signal?.throwIfAborted()
   const attempt = new AbortController()
-  const onAbort = (): void => attempt.abort(signal?.reason)
-  signal?.addEventListener('abort', onAbort, { once: true })
+  const leaveSignal = signal && watchAbort(signal, () => attempt.abort(signal.reason))
   const timeout = handshakeTimeout(options)
   // One for all requests.
   const limit = new TimeLimit(timers, timeout, () => {
@@ -119,7 +119,7 @@ async function open(first: Target, options: ConnectOptions): Promise<Connection>
     }
     return answer
   } finally {
-    signal?.removeEventListener('abort', onAbort)
+    leaveSignal?.()
   }
 }
 
@@ -142,7 +142,16 @@ async function ask(
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()
     const input = new DirectInput()
-    const request = send(target, options, upgradeHeaders(offered, options.origin), input, lookup)
+    const onError = (error: Error): void => {
+      reject(new HandshakeError(`the connection could not be opened: ${error.message}`, {}, { cause: error }))
+    }
+    let request: ClientRequest
+    try {
+      request = send(target, options, upgradeHeaders(offered, options.origin), input, lookup)
+    } catch (error) {
+      onError(sendError(asError(error)))
+      return
+    }
     request.on('socket', (socket) => input.attach(socket))
     const onAbort = (): void => {
       reject(signal.reason)
@@ -157,7 +166,7 @@ async function ask(
         // 4.1: the connection is failed; no frame has been or will be looked at.
         socket.on('error', () => {})
         socket.destroy()
-        reject(new HandshakeError(`${verdict.fault} (RFC 6455 4.1)`, answerOf(response)))
+        reject(new HandshakeError(verdict.fault, answerOf(response)))
         return
       }
       if (head.length > 0) socket.unshift(head)
@@ -172,9 +181,6 @@ async function ask(
         }),
       )
     })
-    const onError = (error: Error): void => {
-      reject(new HandshakeError(`the connection could not be opened: ${error.message}`, {}, { cause: error }))
-    }
     request.on('error', onError)
     request.on('response', (response) => {
       // What is wrong behind the head spoils the body, not the answer.
@@ -208,6 +214,12 @@ function send(
   const sent = target.secure ? httpsRequest({ ...options.tls, ...request }) : httpRequest(request)
   sent.end()
   return sent
+}
+
+/** What Node throws where the agent is for the other scheme does not tell that it is the agent. */
+function sendError(error: Error): Error {
+  const isAgent = 'code' in error && error.code === 'ERR_INVALID_PROTOCOL'
+  return isAgent ? new Error('option "agent" is not for this scheme', { cause: error }) : error
 }
 
 /** Both; where the names are the same in any case, the second one's. */

@@ -59,7 +59,8 @@ export function judgeRequest(request: RequestHead): UpgradeRequest | Refusal {
   const bad = (why: string): Refusal => refuseFor('bad-request', 400, { body: `${why}\n` })
 
   if (request.httpVersion !== '1.1') return bad('a WebSocket handshake needs HTTP/1.1') // 4.2.1 item 1
-  if (request.method !== 'GET') {
+  // HEAD is answered as GET would be (RFC 9110 9.3.2), but upgrades nothing (RFC 6455 4.1).
+  if (request.method !== 'GET' && (request.method !== 'HEAD' || fields.has('upgrade'))) {
     return refuseFor('bad-request', 405, {
       headers: { Allow: 'GET' },
       body: 'a WebSocket handshake is a GET\n',
@@ -186,35 +187,39 @@ export type ResponseVerdict =
 /** Judges the server's 101: RFC 6455 section 4.1, the list behind "Once the client's opening handshake has been sent". */
 export function judgeResponse(response: Head, offer: Offer): ResponseVerdict {
   const fields = new Fields(response.rawHeaders)
-  if (response.httpVersion !== '1.1') return { fault: 'the response is not HTTP/1.1' }
+  if (response.httpVersion !== '1.1') return fault('the response is not HTTP/1.1')
   const [upgrade, ...otherUpgrades] = fields.all('upgrade')
   if (upgrade === undefined || otherUpgrades.length > 0 || lowerAscii(upgrade) !== 'websocket')
-    return { fault: 'Upgrade is not "websocket"' } // item 2
-  if (!fields.hasToken('connection', 'upgrade')) return { fault: 'Connection lacks "upgrade"' } // item 3
+    return fault('Upgrade is not "websocket"') // item 2
+  if (!fields.hasToken('connection', 'upgrade')) return fault('Connection lacks "upgrade"') // item 3
   const accept = fields.all('sec-websocket-accept')
   if (accept.length !== 1 || accept[0] !== acceptFor(offer.key))
-    return { fault: 'Sec-WebSocket-Accept does not answer our key' } // item 4
+    return fault('Sec-WebSocket-Accept does not answer our key') // item 4
   if (fields.has('transfer-encoding') || fields.all('content-length').some((length) => length !== '0')) {
-    return { fault: 'a 101 response has a body' } // RFC 9110 8.6
+    return fault('a 101 response has a body', 'RFC 9110 8.6')
   }
   let deflate: DeflateAgreement | undefined
   if (fields.has('sec-websocket-extensions')) {
     // 11.3.2: one header, but what two would say together is judged all the same.
     const [answered, ...others] = parseExtensions(fields.all('sec-websocket-extensions').join(',')) ?? []
-    if (answered === undefined) return { fault: 'Sec-WebSocket-Extensions is malformed' } // 9.1
+    if (answered === undefined) return fault('Sec-WebSocket-Extensions is malformed') // 9.1
     if (offer.deflate === undefined || others.length > 0 || answered.name !== offer.deflate.name)
-      return { fault: 'an extension was answered that was not offered' } // item 5
+      return fault('an extension was answered that was not offered') // item 5
     deflate = judgeAnswer(offer.deflate, answered)
     if (deflate === undefined)
-      return { fault: 'the answer to permessage-deflate is not acceptable (RFC 7692 7.1)' }
+      return fault('the answer to permessage-deflate is not acceptable', 'RFC 7692 7.1')
   }
   const protocols = fields.all('sec-websocket-protocol')
   const [protocol = ''] = protocols
-  if (protocols.length > 1) return { fault: 'more than one subprotocol was answered' }
+  if (protocols.length > 1) return fault('more than one subprotocol was answered')
   if (protocols.length === 1 && !(isToken(protocol) && offer.protocols.includes(protocol))) {
-    return { fault: `the subprotocol ${JSON.stringify(protocol)} was not offered` } // item 6
+    return fault(`the subprotocol ${JSON.stringify(protocol)} was not offered`) // item 6
   }
   return { protocol, deflate }
+}
+
+function fault(what: string, section = 'RFC 6455 4.1'): ResponseVerdict {
+  return { fault: `${what} (${section})` }
 }
 
 /** The path of a request target in origin form or absolute form (RFC 9112 section 3.2); undefined for another. */

@@ -1,11 +1,11 @@
 /** Promises that are settled from outside, and that an AbortSignal can end. */
+import { watchAbort } from './abort-watch.ts'
 
 class Wait<T> {
   readonly promise: Promise<T>
   #resolve!: (value: T) => void
   #reject!: (reason: unknown) => void
-  readonly #signal: AbortSignal | undefined
-  readonly #onAbort: () => void
+  readonly #leaveSignal: (() => void) | undefined
 
   constructor(signal: AbortSignal | undefined, onAbort: (wait: Wait<T>) => void) {
     this.promise = new Promise((resolve, reject) => {
@@ -13,19 +13,18 @@ class Wait<T> {
       this.#reject = reject
     })
     this.promise.catch(() => {})
-    this.#signal = signal
-    this.#onAbort = () => onAbort(this)
-    signal?.addEventListener('abort', this.#onAbort)
-    if (signal?.aborted === true) onAbort(this)
+    if (signal === undefined) return
+    this.#leaveSignal = watchAbort(signal, () => onAbort(this))
+    if (signal.aborted) onAbort(this)
   }
 
   resolve(value: T): void {
-    this.#signal?.removeEventListener('abort', this.#onAbort)
+    this.#leaveSignal?.()
     this.#resolve(value)
   }
 
   reject(reason: unknown): void {
-    this.#signal?.removeEventListener('abort', this.#onAbort)
+    this.#leaveSignal?.()
     this.#reject(reason)
   }
 }

@@ -130,7 +130,7 @@ function faultsOf(request: RequestHead): number[] {
   const offered = all('sec-websocket-protocol').join(',')
   const rules: readonly [holds: boolean, status: number][] = [
     [httpVersion === '1.1', 400],
-    [method === 'GET', 405],
+    [method === 'GET' || (method === 'HEAD' && !has('upgrade')), 405],
     [all('host').length === 1 && host !== '' && !/[\s/?#@\\,]/.test(host), 400],
     [url.startsWith('/') || (/^(?:http|ws)s?:\/\//i.test(url) && parseUrl(url) !== undefined), 400],
     [!has('transfer-encoding') && all('content-length').every((length) => length === '0'), 400],

@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer'
 import { lookup as lookUp } from 'node:dns/promises'
 import { getEventListeners, once } from 'node:events'
 import { Agent, createServer } from 'node:http'
-import { createServer as createHttpsServer } from 'node:https'
+import { Agent as HttpsAgent, createServer as createHttpsServer } from 'node:https'
 import {
   connect as connectTcp,
   createServer as createTcpServer,
@@ -255,8 +255,16 @@ const badAnswers: readonly (readonly [id: string, answer: (request: Head) => str
     /101 response does not/,
   ],
   ['C11: a subprotocol', (r) => acceptance(r, 'Sec-WebSocket-Protocol: chat'), /"chat" was not offered/],
-  ['C11: an extension', (r) => acceptance(r, 'Sec-WebSocket-Extensions: x'), /extension was answered/],
-  ['C1: 101 with a body', (r) => acceptance(r, 'Content-Length: 5'), /has a body/],
+  [
+    'C11: an extension',
+    (r) => acceptance(r, 'Sec-WebSocket-Extensions: x'),
+    /extension was answered .* \(RFC 6455 4\.1\)$/,
+  ],
+  [
+    'C1: 101 with a body',
+    (r) => acceptance(r, 'Content-Length: 5'),
+    /^a 101 response has a body \(RFC 9110 8\.6\)$/,
+  ],
   ['C1: HTTP/1.0', (r) => acceptance(r).replace('1.1', '1.0'), /not HTTP\/1\.1/],
   [
     '6455-8.1-handshake-utf8, C4',
@@ -1165,6 +1173,33 @@ await t.test('an agent that pools gets back what was refused, and nothing that i
   t.strictSame(Object.keys(agent.sockets), [])
 })
 
+await t.test('one signal for many attempts, receives and Pings has one listener', async (t) => {
+  const { signal } = new AbortController()
+  const watch = watchProcess()
+  const server = await rawServer(t, (peer, request) => peer.write(acceptance(request)))
+  const opening = Array.from({ length: 20 }, () => opened(t, server.url, { signal }))
+  t.equal(getEventListeners(signal, 'abort').length, 1)
+  const [connection] = await Promise.all(opening)
+  t.equal(getEventListeners(signal, 'abort').length, 0)
+  for (let n = 0; n < 20; n++) {
+    void connection?.receive({ signal })
+    void connection?.ping(undefined, { signal })
+  }
+  t.equal(getEventListeners(signal, 'abort').length, 1)
+  t.strictSame(await watch.stop(), [], 'no MaxListenersExceededWarning')
+})
+
 await t.test('an agent for another scheme', async (t) => {
-  await t.rejects(connect('wss://127.0.0.1:1/', { agent: new Agent() }), { code: 'ERR_INVALID_PROTOCOL' })
+  const wrong = {
+    name: 'HandshakeError',
+    message: /option "agent"/,
+    cause: { cause: { code: 'ERR_INVALID_PROTOCOL' } },
+  }
+  t.match(await failureOf(connect('wss://127.0.0.1:1/', { agent: new Agent() })), wrong)
+  t.match(await failureOf(connect('ws://127.0.0.1:1/', { agent: new HttpsAgent() })), wrong)
+})
+
+await t.test('what Node throws for an option of TLS is a failed handshake too', async (t) => {
+  const error = await failureOf(connect('wss://127.0.0.1:1/', { tls: { cert: 'no PEM' } }))
+  t.match(error, { name: 'HandshakeError', message: /could not be opened/, cause: { code: /PEM/ } })
 })

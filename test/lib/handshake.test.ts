@@ -71,6 +71,8 @@ const requests: readonly (readonly [id: string, parts: RequestParts, status: num
   ['a good request', {}, 200],
   ['6455-4.2.1-method-get', { method: 'POST' }, 405],
   ['6455-4.2.1-method-get', { method: 'HEAD' }, 405],
+  ['RFC 9110 9.3.2: as GET', { method: 'HEAD', without: ['upgrade'] }, 426],
+  ['RFC 9110 9.3.2: as GET', { method: 'HEAD', without: ['upgrade', 'host'] }, 400],
   ['6455-1.6-plain-http-cannot-open', { method: 'POST' }, 405],
   ['6455-4.2.1-http-1.1', { version: 'HTTP/1.0' }, 400],
   ['9110-7.8-ignore-on-http10', { version: 'HTTP/1.0' }, 400],

@@ -228,10 +228,16 @@ await t.test('what a refusal says', async (t) => {
     t.match(await exchange(t, port, request), { status: 404, body: 'Not Found\n' }, '6455-4.2.2-resource-404')
   }
   // HEAD: as long as it says, and nothing of it.
-  for (const request of ['HEAD /chat HTTP/1.1\r\nHost: h\r\n\r\n', upgradeRequest({ method: 'HEAD' })]) {
+  for (const [request, status] of [
+    ['HEAD /chat HTTP/1.1\r\nHost: h\r\n\r\n', 426],
+    ['HEAD / HTTP/1.1\r\nHost: h\r\n\r\n', 404],
+    [upgradeRequest({ method: 'HEAD' }), 405],
+  ] as const) {
     const peer = await rawClient(t, port)
     peer.write(request)
-    t.match(await peer.head(), { status: 405 })
+    const head = await peer.head()
+    t.equal(head.status, status, 'RFC 9110 9.3.2: a probe by HEAD is told what GET is told')
+    if (status === 426) t.strictSame(head.all('content-length'), plain.all('content-length'))
     t.equal((await peer.rest()).length, 0)
   }
   t.notOk((await exchange(t, port, upgradeRequest())).all('date').length, 'no more than needed')

@@ -20,6 +20,7 @@ const frames = [
 const lib = [
   'timers',
   'time-limit',
+  'abort-watch',
   'waits',
   'mask-keys',
   'url',
