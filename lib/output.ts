@@ -203,12 +203,15 @@ export class Output {
 
   #writeOpen(socket: Duplex, tell: boolean): void {
     const block = this.#open
+    const start = this.#openStart
+    const end = this.#openEnd
     const frames = this.#takeOpen()
     if (frames === undefined) return
+    // A socket over somebody's Duplex, as TLS may be, may bring an answer at once, and with it the next frame.
     this.#hand(socket, frames, tell)
     // What the kernel, or TLS, has taken at once has been copied: its place is free.
     if (this.#mayKeepBytes || socket.writableLength > 0) return
-    if (block === sharedBlock.bytes && this.#openEnd === sharedBlock.used) sharedBlock.used = this.#openStart
+    if (block === sharedBlock.bytes && end === sharedBlock.used) sharedBlock.used = start
   }
 
   #hand(socket: Duplex, bytes: Buffer, tell: boolean): void {

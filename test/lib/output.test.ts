@@ -156,6 +156,22 @@ await t.test('D11: what the kernel has taken at once makes room for what comes n
   t.ok(socket.bytes.subarray(-frames('five', 'six').length).equals(frames('five', 'six')))
 })
 
+await t.test('D4, D11: a frame that comes while one is written keeps its place', async (t) => {
+  const { socket, output, frame } = begin(new KernelSocket())
+  frame('one')
+  socket.onWrite = () => {
+    socket.onWrite = () => {}
+    frame('two')
+  }
+  output.write(false)
+  const other = begin(new KernelSocket())
+  other.frame('another connection’s')
+  output.write(false)
+  other.output.write(false)
+  t.ok(socket.bytes.equals(frames('one', 'two')))
+  t.ok(other.socket.bytes.equals(frames('another connection’s')))
+})
+
 await t.test('D4: a Duplex may keep the bytes that it says it has written', async (t) => {
   const { socket, output, frame } = begin(recording())
   for (const message of ['one', 'two', 'red']) {
