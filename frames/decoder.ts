@@ -56,6 +56,7 @@ export interface DecoderOptions {
   readonly rsv1Allowed?: boolean
 }
 
+/** Reads what one side of a connection sends: give each chunk to `push`, and the sink is called. */
 export class Decoder {
   readonly #sink: FrameSink
   readonly #maxMessageSize: number
@@ -93,8 +94,10 @@ export class Decoder {
   #rest: Buffer | undefined
   #frames = 0
 
-  /** @throws RangeError for a `maxMessageSize` that is no number from 0 on */
+  /** @throws TypeError for a `from` that is neither side, RangeError for a `maxMessageSize` that is no number from 0 on */
   constructor(sink: FrameSink, options: DecoderOptions) {
+    if (options.from !== 'client' && options.from !== 'server')
+      throw new TypeError('from must be "client" or "server"')
     if (!(options.maxMessageSize >= 0))
       throw new RangeError(`maxMessageSize must not be ${options.maxMessageSize}`)
     this.#sink = sink
@@ -152,7 +155,7 @@ export class Decoder {
     this.#held = true
   }
 
-  /** Goes on after `hold`; called from the sink, with the frame after this one. */
+  /** Undoes `hold`, and decodes what was held. Called from the sink, it takes effect when the sink returns. */
   resume(): void {
     this.#held = false
     if (this.#running) return

@@ -37,59 +37,65 @@ export interface Violation {
   readonly message: string
 }
 
-/** The rules that are not the protocol's but ours. */
+/** It leaves limits to the implementation. */
 const ourLimits = 'RFC 6455 10.4'
 
 const { protocolError, invalidData, policyViolation, messageTooBig, tryAgainLater } = CloseCode
 
-const table: Readonly<Record<ViolationName, readonly [closeCode: number, section: string, message: string]>> =
-  {
-    'reserved-bit': [
-      protocolError,
-      'RFC 6455 5.2',
-      'an RSV bit is set that nothing negotiated gives a meaning',
-    ],
-    'reserved-opcode': [protocolError, 'RFC 6455 5.2', 'the opcode is a reserved one'],
-    'missing-mask': [protocolError, 'RFC 6455 5.1', 'a frame from a client is not masked'],
-    'unexpected-mask': [protocolError, 'RFC 6455 5.1', 'a frame from a server is masked'],
-    'length-not-minimal': [
-      protocolError,
-      'RFC 6455 5.2',
-      'the payload length has a shorter form than the one used',
-    ],
-    'length-top-bit': [protocolError, 'RFC 6455 5.2', 'the top bit of the 64-bit payload length is set'],
-    'orphan-continuation': [protocolError, 'RFC 6455 5.4', 'a continuation frame has no message to continue'],
-    'nested-message': [protocolError, 'RFC 6455 5.4', 'a message begins inside an unfinished one'],
-    'fragmented-control': [protocolError, 'RFC 6455 5.5', 'a control frame is fragmented'],
-    'long-control': [protocolError, 'RFC 6455 5.5', 'a control frame has more than 125 bytes of payload'],
-    'short-close': [
-      protocolError,
-      'RFC 6455 5.5.1',
-      'a Close frame has one byte of payload, half a close code',
-    ],
-    'bad-close-code': [protocolError, 'RFC 6455 7.4', 'the close code must not stand in a Close frame'],
-    'bad-close-reason': [invalidData, 'RFC 6455 5.5.1', 'the close reason is not valid UTF-8'],
-    'bad-utf8': [invalidData, 'RFC 6455 8.1', 'a text message is not valid UTF-8'],
-    'bad-deflate': [invalidData, 'RFC 7692 7.2.2', 'a compressed message cannot be decompressed'],
-    'message-too-big': [messageTooBig, ourLimits, 'the message is longer than maxMessageSize'],
-    'empty-fragments': [policyViolation, ourLimits, 'a message has too many empty fragments'],
-    'no-progress': [
-      policyViolation,
-      ourLimits,
-      'an unfinished message made no progress within progressTimeout',
-    ],
-    'send-buffer-full': [
-      policyViolation,
-      ourLimits,
-      'the peer reads too slowly: maxBufferedAmount was reached',
-    ],
-    'rate-limit': [policyViolation, ourLimits, 'the peer sent more than rateLimit lets it'],
-    'process-budget': [tryAgainLater, ourLimits, 'unfinished messages hold too much memory in this process'],
-  }
+type Row = readonly [closeCode: number, section: string, message: string]
+
+/** The rules that are not the protocol's but ours. */
+const limits = {
+  'message-too-big': [messageTooBig, ourLimits, 'the message is longer than maxMessageSize'],
+  'empty-fragments': [policyViolation, ourLimits, 'a message has too many empty fragments'],
+  'no-progress': [
+    policyViolation,
+    ourLimits,
+    'an unfinished message made no progress within progressTimeout',
+  ],
+  'send-buffer-full': [
+    policyViolation,
+    ourLimits,
+    'the peer reads too slowly: maxBufferedAmount was reached',
+  ],
+  'rate-limit': [policyViolation, ourLimits, 'the peer sent more than rateLimit lets it'],
+  'process-budget': [tryAgainLater, ourLimits, 'unfinished messages hold too much memory in this process'],
+} as const satisfies Partial<Record<ViolationName, Row>>
+
+const table: Readonly<Record<ViolationName, Row>> = {
+  'reserved-bit': [
+    protocolError,
+    'RFC 6455 5.2',
+    'an RSV bit is set that nothing negotiated gives a meaning',
+  ],
+  'reserved-opcode': [protocolError, 'RFC 6455 5.2', 'the opcode is a reserved one'],
+  'missing-mask': [protocolError, 'RFC 6455 5.1', 'a frame from a client is not masked'],
+  'unexpected-mask': [protocolError, 'RFC 6455 5.1', 'a frame from a server is masked'],
+  'length-not-minimal': [
+    protocolError,
+    'RFC 6455 5.2',
+    'the payload length has a shorter form than the one used',
+  ],
+  'length-top-bit': [protocolError, 'RFC 6455 5.2', 'the top bit of the 64-bit payload length is set'],
+  'orphan-continuation': [protocolError, 'RFC 6455 5.4', 'a continuation frame has no message to continue'],
+  'nested-message': [protocolError, 'RFC 6455 5.4', 'a message begins inside an unfinished one'],
+  'fragmented-control': [protocolError, 'RFC 6455 5.5', 'a control frame is fragmented'],
+  'long-control': [protocolError, 'RFC 6455 5.5', 'a control frame has more than 125 bytes of payload'],
+  'short-close': [
+    protocolError,
+    'RFC 6455 5.5.1',
+    'a Close frame has one byte of payload, half a close code',
+  ],
+  'bad-close-code': [protocolError, 'RFC 6455 7.4', 'the close code must not stand in a Close frame'],
+  'bad-close-reason': [invalidData, 'RFC 6455 5.5.1', 'the close reason is not valid UTF-8'],
+  'bad-utf8': [invalidData, 'RFC 6455 8.1', 'a text message is not valid UTF-8'],
+  'bad-deflate': [invalidData, 'RFC 7692 7.2.2', 'a compressed message cannot be decompressed'],
+  ...limits,
+}
 
 /** Whether a limit of ours was crossed; else the protocol was broken. */
-export function isLimit({ section }: Violation): boolean {
-  return section === ourLimits
+export function isLimit({ name }: Violation): boolean {
+  return Object.hasOwn(limits, name)
 }
 
 /** What is known of the violation of that name. */

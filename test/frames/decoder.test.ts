@@ -1006,6 +1006,14 @@ await testProperty(
   1000,
 )
 
+await t.test('a side that is none is refused', async (t) => {
+  const misspelt: object = { from: 'cleint', maxMessageSize: 1024 }
+  t.throws(() => new Endpoint(misspelt as DecoderOptions), {
+    name: 'TypeError',
+    message: 'from must be "client" or "server"',
+  })
+})
+
 await t.test('6455-10.4-message-limit: a limit that is none is refused', async (t) => {
   for (const maxMessageSize of [Number.NaN, -1]) {
     t.throws(() => new Endpoint({ from: 'client', maxMessageSize }), {

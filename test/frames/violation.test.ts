@@ -34,6 +34,7 @@ for (const name of Object.keys(expected).filter(isName)) {
     t.match(found, { name, closeCode, section })
     t.equal(isWireCloseCode(found.closeCode), true)
     t.equal(isLimit(found), closeCode > 1007, 'the limits are ours')
+    t.equal(isLimit({ ...found, section: 'RFC 6455 10.4' }), isLimit(found), 'whatever section it names')
     t.ok(found.message.length > 20, 'has a sentence for the log')
     t.same(violation(name), found)
   })
