@@ -57,10 +57,13 @@ export interface ConnectionEvents {
   message: [message: Message]
   /** It has been answered. */
   ping: [payload: Buffer]
+  /** An answer to one of our Pings, or a Pong that nobody asked for (RFC 6455 section 5.5.3). */
   pong: [payload: Buffer]
   /** `send` may go on. */
   drain: []
+  /** It has changed; each state is told of once, in order. */
   state: [state: ConnectionState]
+  /** TCP has ended: the whole story, once. */
   close: [info: CloseInfo]
 }
 
@@ -392,11 +395,15 @@ export class Connection
     return answered
   }
 
-  /** Stops reading: neither messages nor the peer's Pings and Close are seen until `resume`, or `close`. */
+  /**
+   * Stops reading: neither messages nor the peer's Pings and Close are seen until `resume`, or `close`. Meanwhile the
+   * keepalive sends its Pings and expects no answer, and `progressTimeout` does not run.
+   */
   pause(): void {
     this.#reader.pause()
   }
 
+  /** Reads on after `pause`. */
   resume(): void {
     this.#reader.resume()
   }

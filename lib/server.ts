@@ -31,6 +31,7 @@ export interface ServerEvents<Context> {
   connection: [connection: Connection, request: IncomingMessage, context: Context]
   /** A client was turned away. On a port of our own, so is a request that is no upgrade. */
   refused: [refused: RefusedClient]
+  /** On a port of our own: `address` tells which. */
   listening: []
   /** The port could not be listened on. */
   error: [error: Error]
@@ -39,6 +40,7 @@ export interface ServerEvents<Context> {
    * it; undefined where a callback of the handshake failed and the request got a 500.
    */
   handlerError: [error: unknown, connection: Connection | undefined]
+  /** `close` has done all that it does. */
   close: []
 }
 
