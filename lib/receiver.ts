@@ -75,10 +75,10 @@ export class Receiver implements FrameSink {
     return this.#room
   }
 
-  /** As far as foresight goes. Where little has come that is not worth a read. */
+  /** As far as the block goes, and foresight: where little has come, that is not worth a read of its own. */
   roomAhead(left: number): Buffer | undefined {
     if (this.#size < firstBlock || (this.#free === 0 && !this.#makeRoom(1, left - 1))) return undefined
-    this.#room = this.#block!.subarray(this.#blockUsed, this.#blockUsed + Math.min(this.#free, left))
+    this.#room = this.#block!.subarray(this.#blockUsed, this.#blockUsed + left)
     return this.#room
   }
 
