@@ -570,7 +570,11 @@ export class Connection
   #finished(info: CloseInfo): void {
     heartbeatOf(this.#settings.timers).delete(this.#inside)
     this.#sender.drop()
-    this.#onClosed?.(this)
+    try {
+      this.#onClosed?.(this)
+    } catch (error) {
+      this.#handlerFailed(error)
+    }
     if (this.#reader.awaited) this.#reader.rejectWaits(new ConnectionClosedError(info))
     this.#awaited?.ended(info)
     this.#tell('close', info)

@@ -1460,6 +1460,18 @@ await t.test('D2: with nobody to report to, what a handler threw is a process wa
   }
 })
 
+await t.test('D2: `onClosed` that throws is reported, and the close is told of all the same', async (t) => {
+  const thrown = new Error('from onClosed')
+  const { connection, handlerErrors } = open({
+    onClosed() {
+      throw thrown
+    },
+  })
+  connection.terminate()
+  t.match(await connection.closed, { trigger: 'terminate' })
+  t.strictSame(handlerErrors, [thrown])
+})
+
 await t.test('D2: a reporter that throws is a process warning too', async (t) => {
   const watch = watchProcess()
   const { connection, peer } = open({
