@@ -4,11 +4,12 @@
  *
  * Nothing is buffered but a header or a control frame that a chunk cuts short: payloads are unmasked where they lie
  * and handed on as ranges of the chunk, because a view or an event object a frame would cost more than the parsing.
- * Only long pieces, which the sink would have to copy, are unmasked on the way to their place.
+ * Short fragments close up there, so that many are one range. Only long pieces, which the sink would have to copy,
+ * are unmasked on the way to their place.
  */
 import { Buffer } from 'node:buffer'
 import { finBit, headerSize, maskBit, maxControlPayload, maxHeaderSize, rsv1Bit } from './header.ts'
-import { mask, maskInto, simdFrom, viewOf } from './mask.ts'
+import { mask, maskBack, maskInto, simdFrom, viewOf } from './mask.ts'
 import { type ControlOpcode, isControl, type MessageOpcode, Opcode } from './opcode.ts'
 import { Fact, verdictName, verdicts } from './rules.ts'
 import { type Violation, type ViolationName, violation } from './violation.ts'
@@ -116,7 +117,7 @@ export class Decoder {
     return this.#rest !== undefined
   }
 
-  /** Takes the next bytes. The chunk becomes the decoder's own: masked payloads are unmasked in place. */
+  /** Takes the next bytes. The chunk becomes the decoder's own: payloads are unmasked, and fragments close up, in place. */
   push(chunk: Buffer): void {
     if (this.#stopped) return
     if (this.#held || this.#running) {
@@ -154,7 +155,7 @@ export class Decoder {
     for (;;) {
       while (at < bytes.length && !this.#held && !this.#stopped) {
         if (this.#remaining < 0) {
-          const next = this.#readShort(bytes, at)
+          const next = this.#insideMessage ? this.#readFragments(bytes, at) : this.#readShort(bytes, at)
           if (next > at) {
             at = next
             continue
@@ -189,7 +190,7 @@ export class Decoder {
    */
   #readShort(chunk: Buffer, at: number): number {
     const start = at + this.#shortHeader
-    if (start > chunk.length || this.#insideMessage || this.#headSize > 0) return at
+    if (start > chunk.length || this.#headSize > 0) return at
     const first = chunk[at]!
     const length = chunk[at + 1]! ^ this.#maskBit
     const end = start + length
@@ -204,6 +205,36 @@ export class Decoder {
     this.#frames++
     this.#sink.data(first === wholeText ? Opcode.text : Opcode.binary, chunk, start, end, true, false)
     return end
+  }
+
+  /**
+   * Short fragments from the middle of a message, as many as the chunk holds one behind the other. Each is unmasked on
+   * its way to the end of the one before, so that the sink gets them as one piece: a third of what a call for each
+   * takes. Returns where it left off, as `#readShort` does.
+   */
+  #readFragments(chunk: Buffer, at: number): number {
+    if (this.#headSize > 0) return at
+    const view = this.#viewFor(chunk, 0)
+    if (view === undefined) return at
+    const masked = this.#maskBit !== 0
+    const left = this.#limitOf(Opcode.continuation) - this.#messageSize
+    let next = at
+    let pieceEnd = at
+    for (;;) {
+      const start = next + this.#shortHeader
+      if (start > chunk.length || chunk[next] !== Opcode.continuation) break
+      const length = chunk[next + 1]! ^ this.#maskBit
+      const end = start + length
+      if (length === 0 || length >= 126 || end > chunk.length || pieceEnd + length - at > left) break
+      maskBack(view, start, end, pieceEnd, masked ? readInt32(chunk, next + 2) : 0)
+      pieceEnd += length
+      next = end
+      this.#frames++
+    }
+    if (next === at) return at
+    this.#messageSize += pieceEnd - at
+    this.#sink.data(this.#message, chunk, at, pieceEnd, false, this.#rsv1)
+    return next
   }
 
   /** Reads a header, or keeps the part of it that has come. Returns where it left off. */

@@ -138,3 +138,13 @@ function maskWords(view: DataView, start: number, end: number, key: number): voi
   if (at + 1 < end) view.setUint8(at + 1, view.getUint8(at + 1) ^ (key >>> 16))
   if (at + 2 < end) view.setUint8(at + 2, view.getUint8(at + 2) ^ (key >>> 8))
 }
+
+/** Masks bytes `start` to `end` of the view on their way to `at`, an earlier place in it. For short payloads. */
+export function maskBack(view: DataView, start: number, end: number, at: number, key: number): void {
+  const shift = at - start
+  let from = start
+  for (const stop = end - 3; from < stop; from += 4) view.setInt32(from + shift, view.getInt32(from) ^ key)
+  if (from < end) view.setUint8(from + shift, view.getUint8(from) ^ (key >>> 24))
+  if (from + 1 < end) view.setUint8(from + shift + 1, view.getUint8(from + 1) ^ (key >>> 16))
+  if (from + 2 < end) view.setUint8(from + shift + 2, view.getUint8(from + 2) ^ (key >>> 8))
+}

@@ -430,6 +430,7 @@ export class Connection
     socket.on('error', listeners.error)
     socket.on('close', listeners.close)
     socket.on('drain', listeners.drain)
+    socket.resume() // Who brought it may have paused it, as long as nobody listened.
     // A socket that ended or died during the handshake will not say so again.
     if (socket.readableEnded) process.nextTick(() => this.#reader.end())
     if (socket.closed) process.nextTick(() => this.#closing.dispatch('socket-closed'))
@@ -546,7 +547,11 @@ export class Connection
   #finished(info: CloseInfo): void {
     heartbeatOf(this.#settings.timers).delete(this.#inside)
     this.#sender.drop()
-    this.#onClosed?.(this)
+    try {
+      this.#onClosed?.(this)
+    } catch (error) {
+      this.#handlerFailed(error)
+    }
     if (this.#reader.awaited) this.#reader.rejectWaits(new ConnectionClosedError(info))
     this.#awaited?.ended(info)
     this.#tell('close', info)

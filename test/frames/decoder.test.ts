@@ -730,6 +730,96 @@ for (const from of ['client', 'server'] as const) {
   })
 }
 
+for (const options of [fromServer, fromClient]) {
+  const { from } = options
+  /** A fragment, masked with another key each time where a client sends it. Each begins as a short fragment would. */
+  let key = 0x00810203
+  const fragment = (payload: string, details: Partial<Frame> = {}): Buffer => {
+    const maskKey = from === 'client' ? (key += 0x010203) : undefined
+    return encodeFrame({ opcode: Opcode.continuation, fin: false, payload, maskKey, ...details })
+  }
+  const first = (payload: string): Buffer => fragment(payload, { opcode: Opcode.text })
+  const long = 'x'.repeat(125)
+  /** With each length from 1 to 20, so that they end at any alignment. */
+  const texts = Array.from({ length: 20 }, (_, at) => 'abcdefghijklmnopqrst'.slice(0, at + 1))
+
+  await t.test(
+    `6455-5.4-fragments-joined: short fragments of one chunk from a ${from} are one piece`,
+    async (t) => {
+      const calls = new Calls(options)
+      const chunk = Buffer.concat([first('Hello '), ...texts.map((text) => fragment(text)), fragment(long)])
+      calls.decoder.push(chunk)
+      t.same(calls.lines, ['data 1 Hello ', `data 1 ${texts.join('')}${long}`])
+      t.equal(calls.chunks[1], chunk, 'where they lie')
+      t.equal(calls.decoder.frames, 22)
+      calls.decoder.push(fragment('!', { fin: true }))
+      t.equal(calls.lines.at(-1), 'data 1 !.')
+    },
+  )
+
+  await t.test(
+    `6455-5.4-control-interleaved: short fragments from a ${from} end at all that is not one`,
+    async (t) => {
+      const others: [name: string, frame: Buffer, lines: string[]][] = [
+        ['a control frame', fragment('?', { opcode: Opcode.ping, fin: true }), ['control 9 ?', 'data 1 bb']],
+        ['an empty fragment', fragment(''), ['data 1 ', 'data 1 bb']],
+        ['a longer one', fragment(`${long}y`), [`data 1 ${long}y`, 'data 1 bb']],
+        ['the last one', fragment('y', { fin: true }), ['data 1 y.', 'violation orphan-continuation']],
+        ['a frame that breaks a rule', first('y'), ['violation nested-message']],
+        ['RSV1', fragment('y', { rsv1: true }), ['violation reserved-bit']],
+      ]
+      for (const [name, frame, lines] of others) {
+        const calls = new Calls(options)
+        const chunk = [first(long), fragment(long), fragment('a'), frame, fragment('b'), fragment('b')]
+        calls.decoder.push(Buffer.concat(chunk))
+        t.same(calls.lines, [`data 1 ${long}`, `data 1 ${long}a`, ...lines], name)
+      }
+    },
+  )
+
+  await t.test(
+    `6455-6.2-stream-parsing: short fragments from a ${from} in two chunks, cut anywhere`,
+    async (t) => {
+      const bytes = Buffer.concat([
+        first('Hello'),
+        ...[...texts, long, long].map((text) => fragment(text)),
+        fragment('!', { fin: true }),
+      ])
+      const wanted = `text ${Buffer.from(`Hello${texts.join('')}${long}${long}!`).toString('hex')}`
+      const wrong: number[] = []
+      for (let cut = 0; cut <= bytes.length; cut++) {
+        const endpoint = new Endpoint(options).feed([bytes.subarray(0, cut), bytes.subarray(cut)])
+        if (endpoint.events.join() !== wanted || endpoint.decoder.frames !== 24) wrong.push(cut)
+      }
+      t.same(wrong, [])
+    },
+  )
+
+  await t.test(
+    `6455-10.4-message-limit: the short fragment from a ${from} that crosses it is refused`,
+    async (t) => {
+      for (const maxMessageSize of [252, 253, 254, 255]) {
+        const calls = new Calls({ from, maxMessageSize })
+        const chunk = [first(long), fragment(long), fragment('a'), fragment('b'), fragment('c')]
+        calls.decoder.push(Buffer.concat(chunk))
+        const taken = 'abc'.slice(0, maxMessageSize - 250)
+        const lines = [`data 1 ${long}`, `data 1 ${long}${taken}`]
+        t.same(calls.lines, taken === 'abc' ? lines : [...lines, 'violation message-too-big'])
+      }
+    },
+  )
+
+  await t.test(
+    `7692-6-rsv1-first-only: short fragments from a ${from} have the RSV1 of the first`,
+    async (t) => {
+      const calls = new Calls({ ...options, rsv1Allowed: true })
+      const begin = fragment(long, { opcode: Opcode.binary, rsv1: true })
+      calls.decoder.push(Buffer.concat([begin, fragment(long), fragment('a')]))
+      t.same(calls.lines, [`rsv1 data 2 ${long}`, `rsv1 data 2 ${long}a`])
+    },
+  )
+}
+
 await t.test('two decoders do not share anything', async (t) => {
   const one = new Calls(fromServer)
   const two = new Calls(fromServer)
@@ -748,7 +838,7 @@ const anyConversation = fc
   .array(
     fc.record({
       text: fc.boolean(),
-      parts: fc.array(fc.string({ maxLength: 200 }), { minLength: 1, maxLength: 4 }),
+      parts: fc.array(fc.string({ maxLength: 200 }), { minLength: 1, maxLength: 12 }),
       ping: fc.option(fc.uint8Array({ maxLength: 125 })),
     }),
     { maxLength: 6 },

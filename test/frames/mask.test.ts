@@ -2,7 +2,7 @@ import t from 'tap'
 import { Buffer } from 'node:buffer'
 import { execFileSync } from 'node:child_process'
 import * as fc from 'fast-check'
-import { mask, maskInto, viewOf } from '../../frames/mask.ts'
+import { mask, maskBack, maskInto, viewOf } from '../../frames/mask.ts'
 import { testProperty } from './property.ts'
 
 const keys = [0, 1, 0x37fa213d, 0x80000001, 0xff000000, 0xffffffff, -2]
@@ -254,5 +254,25 @@ await t.test(
       [131_072, each(8)],
       ['no key', each(0)],
     ])
+  },
+)
+
+await t.test(
+  '6455-5.3-mask-algorithm: lengths 0 to 125 to places 1 to 20 bytes before, and nothing around them',
+  async (t) => {
+    for (const key of keys) {
+      const wrong: string[] = []
+      for (let length = 0; length <= 125; length++) {
+        for (let shift = 1; shift <= 20; shift++) {
+          const block = place(length, shift + 3)
+          const start = shift + 3
+          const wanted = Uint8Array.from(block)
+          wanted.set(plain(block.subarray(start, start + length), key), start - shift)
+          maskBack(viewOf(block), start, start + length, start - shift, key)
+          if (Buffer.compare(block, wanted) !== 0) wrong.push(`${length}, ${shift} back`)
+        }
+      }
+      t.same(wrong, [], `key ${key}`)
+    }
   },
 )
