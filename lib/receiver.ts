@@ -5,7 +5,7 @@
 import { Buffer } from 'node:buffer'
 import type { FrameSink } from '../frames/decoder.ts'
 import { type ControlOpcode, type MessageOpcode, Opcode } from '../frames/opcode.ts'
-import { decodeUtf8, Utf8Checker } from '../frames/utf8.ts'
+import { decodeUtf8, Utf8Checker, utf8Text } from '../frames/utf8.ts'
 import { type Violation, violation } from '../frames/violation.ts'
 import type { Budget } from './budget.ts'
 import type { MessageSink } from './message.ts'
@@ -139,7 +139,7 @@ export class Receiver implements FrameSink {
     }
     const whole = this.#whole()
     this.clear()
-    this.#sink.message(opcode === Opcode.text ? whole.toString() : whole)
+    this.#sink.message(opcode === Opcode.text ? utf8Text(whole, 0, whole.length) : whole)
   }
 
   /** The message in one piece: without a copy where there is only one block. */
