@@ -69,8 +69,8 @@ export class Receiver implements FrameSink {
   }
 
   /** A long piece of a message that must be joined anyway is unmasked right into its place. */
-  room(size: number, left: number): Buffer | undefined {
-    if (!this.#makeRoom(size, left)) return undefined
+  room(size: number, left: number, chunk: Buffer | undefined): Buffer | undefined {
+    if (!this.#adopt(chunk, size, left) && !this.#makeRoom(size, left)) return undefined
     this.#room = this.#block!.subarray(this.#blockUsed, this.#blockUsed + size)
     return this.#room
   }
@@ -177,6 +177,18 @@ export class Receiver implements FrameSink {
   #use(size: number): void {
     this.#blockUsed += size
     this.#size += size
+  }
+
+  /**
+   * Makes the chunk that a message begins in its block, where all of it fits: one of 64 KiB is often cut short by no
+   * more than its header, and neither a block nor a copy has to be made for the rest.
+   */
+  #adopt(chunk: Buffer | undefined, size: number, left: number): boolean {
+    if (chunk === undefined || this.#block !== undefined) return false
+    if (size + left > chunk.length || chunk.length > foresight * size) return false
+    if (!this.#charge(chunk.length)) return false
+    this.#block = chunk
+    return true
   }
 
   /** Room in one block for `size` bytes, and as far as foresight goes for the `left` bytes that are to follow. */
