@@ -38,8 +38,8 @@ export const deflateWorkloads: readonly DeflateWorkload[] = (['echo', 'receive',
 /** Connections that fall idle when so many messages of that size have come back, which makes 50 KiB. */
 const talk = { direction: 'echo', size: 2560, connections: 1000 } as const
 export const messagesBeforeIdle = 20
-/** In ms: farewell compresses windows after ten seconds of silence, a few of them a turn. */
-export const silence = 60_000
+/** In ms: farewell compresses windows after ten seconds of silence, one at a time. */
+export const silence = 30_000
 export const idleWorkloads: readonly DeflateWorkload[] = [
   { ...talk, takeover: true, windowBits: 15 },
   { ...talk, takeover: true, windowBits: 12 },

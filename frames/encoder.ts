@@ -21,10 +21,12 @@ const opcodes: ReadonlySet<number> = new Set(Object.values(Opcode))
 /**
  * One frame in one buffer of its own. The payload is copied, never modified.
  *
- * @throws RangeError for an opcode that does not exist (section 5.2), and for a control frame that is fragmented or has more than 125 bytes (section 5.5)
+ * @throws TypeError for a payload of another type; RangeError for an opcode that does not exist (section 5.2), and for a control frame that is fragmented or has more than 125 bytes (section 5.5)
  */
 export function encodeFrame(frame: Frame): Buffer {
   const { opcode, payload, fin = true, rsv1 = false, maskKey } = frame
+  if (typeof payload !== 'string' && !(payload instanceof Uint8Array))
+    throw new TypeError('the payload of a frame must be a string or a Uint8Array')
   const length = payloadSize(payload)
   if (!opcodes.has(opcode)) throw new RangeError(`opcode ${opcode} does not exist (RFC 6455 5.2)`)
   if (isControl(opcode)) {

@@ -9,6 +9,7 @@ import {
   compressionSettings,
   type ConnectionSettings,
   handshakeTimeout,
+  protocolList,
   type ServerOptions,
 } from './options.ts'
 import { Refusal, refuseFor } from './refusal.ts'
@@ -114,7 +115,8 @@ export class Admission<Context> {
     const { protocols = [] } = this.#options
     const { protocols: offered } = upgrade
     if (offered.length === 0) return ''
-    if (typeof protocols !== 'function') return protocols.find((protocol) => offered.includes(protocol)) ?? ''
+    if (typeof protocols !== 'function')
+      return protocolList(protocols).find((protocol) => offered.includes(protocol)) ?? ''
     const chosen = atOnce('protocols', protocols(offered, request)) ?? ''
     if (chosen !== '' && !offered.includes(chosen)) {
       throw new TypeError(

@@ -7,12 +7,14 @@ import {
   type RequestOptions,
 } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import { connecting } from './connecting.ts'
+import type { LookupFunction } from 'node:net'
+import { connecting, namedHost } from './connecting.ts'
 import { Connection } from './connection.ts'
 import { HandshakeError } from './errors.ts'
 import { offer } from './deflate/parameters.ts'
 import { judgeResponse, type Offer, upgradeHeaders } from './handshake.ts'
 import { type Headers, lowerAscii } from './header-list.ts'
+import { hostLookup, lookupInTurn } from './host-lookup.ts'
 import {
   checkConnectOptions,
   type ConnectOptions,
@@ -21,6 +23,7 @@ import {
   protocolList,
 } from './options.ts'
 import { type Random, systemRandom } from './mask-keys.ts'
+import { TimeLimit } from './time-limit.ts'
 import { systemTimers } from './timers.ts'
 import { parseTarget, type Target } from './url.ts'
 
@@ -38,9 +41,11 @@ const credentialHeaders: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Opens a connection. To the same host and port they are opened one after another (RFC 6455 section 4.1), so a server
- * that lets a handshake wait holds up the others, each for as long as its `handshakeTimeout`, which begins when its turn
- * comes; `signal` ends the wait for it as well. A name counts as one host, whatever addresses it has.
+ * Opens a connection. To one IP address and port they are opened one after another (RFC 6455 section 4.1), whatever
+ * names lead there, so a server that lets a handshake wait holds up the others, each for as long as its
+ * `handshakeTimeout`. That limits the look-up of the name, TCP, TLS and the request together, without the wait for the
+ * turn in between; `signal` ends that as well. With an `agent`, which may leave the look-up to a proxy, each name counts
+ * as a host of its own.
  *
  * Rejects with `HandshakeError`, which holds the server's answer if there was one, and with the signal's reason when
  * that aborts.
@@ -64,15 +69,25 @@ async function open(first: Target, options: ConnectOptions): Promise<Connection>
   const onAbort = (): void => attempt.abort(signal?.reason)
   signal?.addEventListener('abort', onAbort, { once: true })
   const timeout = handshakeTimeout(options)
-  let cancel: (() => void) | undefined
-  const askInTurn = (target: Target, headers: Headers): Promise<Connection | HandshakeError> =>
-    connecting.inTurn(addressOf(target), attempt.signal, () => {
-      // One timeout for all requests; the wait for those before is none of this server's time.
-      cancel ??= timers.after(timeout, () => {
-        attempt.abort(new HandshakeError(`the opening handshake took longer than ${timeout} ms`))
-      })
-      return ask(target, headers, options, attempt.signal)
-    })
+  // One for all requests.
+  const limit = new TimeLimit(timers, timeout, () => {
+    attempt.abort(new HandshakeError(`the opening handshake took longer than ${timeout} ms`))
+  })
+  const askInTurn = async (target: Target, headers: Headers): Promise<Connection | HandshakeError> => {
+    const turn = connecting.turn()
+    const inTurn = async (hosts: readonly string[]): Promise<void> => {
+      limit.stop() // The wait for those before is none of this server's time.
+      await turn.comes(hosts, attempt.signal)
+      limit.start()
+    }
+    limit.start()
+    try {
+      return await ask(target, headers, options, attempt.signal, inTurn)
+    } finally {
+      turn.end()
+      limit.stop()
+    }
+  }
   try {
     let target = first
     let { headers = {} } = options
@@ -90,22 +105,17 @@ async function open(first: Target, options: ConnectOptions): Promise<Connection>
     }
     return answer
   } finally {
-    cancel?.()
     signal?.removeEventListener('abort', onAbort)
   }
 }
 
-/** What counts as one address: a name is not looked up, since behind a proxy it cannot be. */
-function addressOf({ host, port, socketPath }: Target): string {
-  return socketPath ?? `${host}:${port}`
-}
-
 /** One request: resolves with the connection, or with the refusal when it might be a redirect. */
-function ask(
+async function ask(
   target: Target,
   headers: Headers,
   options: ConnectOptions,
   signal: AbortSignal,
+  inTurn: (hosts: readonly string[]) => Promise<void>,
 ): Promise<Connection | HandshakeError> {
   const settings = connectionSettings(options, 'client')
   const offered: Offer = {
@@ -113,9 +123,12 @@ function ask(
     protocols: protocolList(options.protocols),
     deflate: settings.compression === false ? undefined : offer(settings.compression),
   }
+  const byName = hostLookup(target, options)
+  if (byName === undefined) await inTurn([namedHost(target)])
+  const lookup = byName && lookupInTurn(byName, target.port, inTurn)
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()
-    const request = send(target, headers, options, upgradeHeaders(offered, options.origin))
+    const request = send(target, headers, options, upgradeHeaders(offered, options.origin), lookup)
     const onAbort = (): void => {
       reject(signal.reason)
       request.destroy()
@@ -164,6 +177,7 @@ function send(
   headers: Headers,
   options: ConnectOptions,
   own: Record<string, string>,
+  lookup: LookupFunction | undefined,
 ): ClientRequest {
   const { host, port, path, socketPath, authority, credentials } = target
   const request: RequestOptions = {
@@ -173,6 +187,7 @@ function send(
     // Ours, then the caller's Host or Origin in their place; the rest of ours was checked to be ours alone.
     headers: overlay({ Host: authority, ...own }, headers),
     agent: options.agent ?? false,
+    ...(lookup === undefined ? {} : { lookup }),
   }
   const sent = target.secure ? httpsRequest({ ...options.tls, ...request }) : httpRequest(request)
   sent.end()

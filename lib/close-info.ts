@@ -68,7 +68,7 @@ export function describeClose(info: CloseInfo): string {
   // Where both Close frames are there and it is not clean, ours never left.
   const cause = both ? 'our Close did not leave in time' : causes[info.trigger]
   const ending = info.wasClean ? 'clean' : `not clean: ${cause}`
-  const error = info.error === undefined ? '' : ` (${info.error.message})`
+  const error = info.error === undefined ? '' : ` (${onOneLine(info.error.message)})`
   return `${frames.join(both ? '; then ' : '; ')}; ${ending}${error}`
 }
 
@@ -77,9 +77,14 @@ function describeFrame(frame: CloseFrame): string {
   return frame.reason === '' ? `${frame.code}` : `${frame.code} ${quote(frame.reason)}`
 }
 
-/** The peer's words, on one line: JSON leaves some characters alone that a terminal or a log viewer acts on. */
+/** The peer's words: JSON leaves some characters alone that a terminal or a log viewer acts on. */
 function quote(text: string): string {
-  return JSON.stringify(text).replace(
+  return onOneLine(JSON.stringify(text))
+}
+
+/** An error may repeat the peer's words too, as that of JSON.parse does. */
+function onOneLine(text: string): string {
+  return text.replace(
     /[\p{Cc}\p{Zl}\p{Zp}]/gu,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )

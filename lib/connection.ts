@@ -17,7 +17,8 @@ import { isLimit, type Violation, violation } from '../frames/violation.ts'
 import type { CloseFrame, CloseInfo } from './close-info.ts'
 import { Closing, type ClosingSink } from './closing.ts'
 import { Deflater } from './deflate/deflater.ts'
-import type { DeflateAgreement } from './deflate/parameters.ts'
+import { type DeflateAgreement, type DeflateLimits, limitsFrom } from './deflate/parameters.ts'
+import { Awaited } from './awaited.ts'
 import { asError, ConnectionClosedError, ProtocolError } from './errors.ts'
 import { iteratorOf, type Parts, streamFragments } from './fragment-stream.ts'
 import { type HeartbeatMember, heartbeatOf } from './heartbeat.ts'
@@ -33,14 +34,13 @@ import {
 import { maskKeysFrom } from './mask-keys.ts'
 import { type ConnectionOptions, type ConnectionSettings, connectionSettings } from './options.ts'
 import { PeerWatch } from './peer-watch.ts'
-import { Pings } from './pings.ts'
 import { RateLimit } from './rate-limit.ts'
 import { Reader, type ReaderOptions, type ReaderSink } from './reader.ts'
 import type { Message } from './message.ts'
 import { type Data, payloadOf } from './payload.ts'
 import type { PreparedMessage } from './prepared-message.ts'
 import { Sender, type SenderOptions, type SenderSink } from './sender.ts'
-import { Waits } from './waits.ts'
+import { wholeMilliseconds } from './timers.ts'
 
 export interface ConnectionEvents {
   /**
@@ -115,13 +115,7 @@ export class Connection
   readonly #closing: Closing
   readonly #watch: PeerWatch
 
-  // Most connections never need these.
-  #pings: Pings | undefined
-  #drains: Waits<void> | undefined
-  #flushes: Waits<void> | undefined
-  #parts: Waits<never> | undefined
-  #ends: Waits<CloseInfo> | undefined
-  #closed: Promise<CloseInfo> | undefined
+  #awaited: Awaited | undefined
 
   static {
     sendPrepared = (connection, message) => connection.#admits() && connection.#sender.prepared(message)
@@ -188,7 +182,7 @@ export class Connection
       }
 
       flushed(): void {
-        this.#of.#flushes?.resolveAll()
+        this.#of.#awaited?.flushed()
       }
 
       finished(info: CloseInfo): void {
@@ -230,8 +224,8 @@ export class Connection
     this.#onHandlerError = init.onHandlerError
     this.#onClosed = init.onClosed
     this.#inside = inside
-    this.#watch = new PeerWatch(settings, timers.now())
-    const output = direction(role, init.deflate)
+    this.#watch = new PeerWatch(settings, wholeMilliseconds(timers))
+    const output = limitsFrom(role, init.deflate)
     this.#sender = new Sender(
       socket,
       {
@@ -273,9 +267,7 @@ export class Connection
 
   /** Resolves when TCP has ended, with the whole story; never rejects. */
   get closed(): Promise<CloseInfo> {
-    const { info } = this.#closing
-    this.#closed ??= info === undefined ? (this.#ends ??= new Waits()).add() : Promise.resolve(info)
-    return this.#closed
+    return this.#await((awaited) => awaited.end)
   }
 
   /**
@@ -299,7 +291,7 @@ export class Connection
    */
   drained(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     if (sends[this.state] && !this.#sender.mustDrain) return Promise.resolve()
-    return this.#waitIn((this.#drains ??= new Waits()), options.signal)
+    return this.#await((awaited) => awaited.drain(options.signal))
   }
 
   /**
@@ -355,14 +347,14 @@ export class Connection
    * @throws RangeError for more (section 5.5), TypeError for data of another type
    */
   ping(data?: Data, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
-    const pings = (this.#pings ??= new Pings())
-    const payload = data === undefined ? pings.nextPayload() : Buffer.from(payloadOf(data))
+    const { signal } = options
+    const payload = data === undefined ? this.#waits.pings.nextPayload() : Buffer.from(payloadOf(data))
     if (payload.length > maxControlPayload) {
       throw new RangeError(`a Ping holds at most 125 bytes, not ${payload.length} (RFC 6455 5.5)`)
     }
-    const answered = pings.sent(payload, this.#settings.timers.now(), options.signal)
-    if (this.state === 'closed') pings.rejectAll(this.#closedError())
-    else if (options.signal?.aborted !== true && sends[this.state]) this.#sender.ping(payload)
+    const now = this.#settings.timers.now()
+    const answered = this.#await(({ pings }) => pings.sent(payload, now, signal))
+    if (sends[this.state] && signal?.aborted !== true) this.#sender.ping(payload)
     return answered
   }
 
@@ -401,7 +393,7 @@ export class Connection
     const frame = closeFrame(code, reason)
     this.#closing.dispatch('local-close', frame, true)
     if (this.#closing.flushed || this.state === 'closed') return Promise.resolve()
-    return (this.#flushes ??= new Waits()).add()
+    return this.#await((awaited) => awaited.flush())
   }
 
   /** Ends it now, without a handshake. Messages that nobody has taken are gone. */
@@ -438,6 +430,7 @@ export class Connection
     socket.on('error', listeners.error)
     socket.on('close', listeners.close)
     socket.on('drain', listeners.drain)
+    socket.resume() // Who brought it may have paused it, as long as nobody listened.
     // A socket that ended or died during the handshake will not say so again.
     if (socket.readableEnded) process.nextTick(() => this.#reader.end())
     if (socket.closed) process.nextTick(() => this.#closing.dispatch('socket-closed'))
@@ -460,7 +453,7 @@ export class Connection
       this.#sender.pong(payload) // 5.5.2; behind our own Close it goes nowhere
       this.#tell('ping', payload)
     } else {
-      this.#pings?.pong(payload, this.#settings.timers.now())
+      this.#awaited?.pong(payload, this.#settings.timers.now())
       this.#tell('pong', payload)
     }
   }
@@ -476,7 +469,7 @@ export class Connection
   #drained(): void {
     this.#reader.outputGone()
     if (!sends[this.state]) return
-    this.#drains?.resolveAll()
+    this.#awaited?.drained()
     this.#tell('drain')
   }
 
@@ -486,7 +479,7 @@ export class Connection
       if (sends[this.state]) {
         await streamFragments(parts, {
           fragment: (opcode, payload, fin) => this.#fragment(opcode, payload, fin),
-          unlessClosed: (part) => this.#unlessClosed(part),
+          unlessClosed: (part) => this.#await((awaited) => awaited.unlessEnded(part)),
         })
         return
       }
@@ -507,18 +500,18 @@ export class Connection
   ): Promise<void> {
     if (!sends[this.state]) throw new ConnectionClosedError(await this.closed)
     const room = this.#sender.fragment(opcode, payload, fin)
-    if (!fin) await this.#unlessClosed(room)
+    if (!fin) await this.#await((awaited) => awaited.unlessEnded(room))
   }
 
-  #unlessClosed<T>(part: Promise<T>): Promise<T> {
-    const parts = (this.#parts ??= new Waits())
-    const ended = this.#waitIn(parts, undefined)
-    return Promise.race([part, ended]).finally(() => parts.forget(ended))
+  get #waits(): Awaited {
+    return (this.#awaited ??= new Awaited())
   }
 
-  #waitIn<T>(waits: Waits<T>, signal: AbortSignal | undefined): Promise<T> {
-    const waiting = waits.add(signal)
-    if (this.state === 'closed') waits.rejectAll(this.#closedError())
+  /** Waits for something; where the end has come, it will not be in vain. */
+  #await<T>(wait: (awaited: Awaited) => Promise<T>): Promise<T> {
+    const waiting = wait(this.#waits)
+    const { info } = this.#closing
+    if (info !== undefined) this.#waits.ended(info)
     return waiting
   }
 
@@ -554,22 +547,14 @@ export class Connection
   #finished(info: CloseInfo): void {
     heartbeatOf(this.#settings.timers).delete(this.#inside)
     this.#sender.drop()
-    this.#onClosed?.(this)
-    if (this.#isAwaited) {
-      const error = this.#closedError()
-      this.#drains?.rejectAll(error)
-      this.#parts?.rejectAll(error)
-      this.#pings?.rejectAll(error)
-      this.#reader.rejectWaits(error)
+    try {
+      this.#onClosed?.(this)
+    } catch (error) {
+      this.#handlerFailed(error)
     }
-    this.#flushes?.resolveAll()
-    this.#ends?.resolveAll(info)
+    if (this.#reader.awaited) this.#reader.rejectWaits(new ConnectionClosedError(info))
+    this.#awaited?.ended(info)
     this.#tell('close', info)
-  }
-
-  /** Somebody may wait for what will not come. An error costs its stack: where nobody waits there is none. */
-  get #isAwaited(): boolean {
-    return (this.#drains ?? this.#parts ?? this.#pings) !== undefined || this.#reader.awaited
   }
 
   #closedError(): ConnectionClosedError {
@@ -618,28 +603,17 @@ function readerOptions(
     maxMessageSize,
     maxQueuedMessages,
     rateLimit: rateLimit === false ? undefined : new RateLimit(rateLimit, timers),
-    deflate: direction(from, deflate),
+    deflate: limitsFrom(from, deflate),
   }
 }
 
 function outputCompression(
-  limits: NonNullable<ReturnType<typeof direction>>,
+  limits: DeflateLimits,
   { compression }: ConnectionSettings,
 ): SenderOptions['compression'] {
   if (compression === false) throw new TypeError('"deflate" was agreed on, but option "compression" is off')
   const { level, memLevel, threshold } = compression
   return { deflater: new Deflater({ ...limits, level, memLevel }), threshold }
-}
-
-/** The agreed limits for what comes from that role (RFC 7692 section 7.1). */
-function direction(
-  from: Role,
-  agreement: DeflateAgreement | undefined,
-): { readonly windowBits: number; readonly noContextTakeover: boolean } | undefined {
-  if (agreement === undefined) return undefined
-  return from === 'server'
-    ? { windowBits: agreement.serverMaxWindowBits, noContextTakeover: agreement.serverNoContextTakeover }
-    : { windowBits: agreement.clientMaxWindowBits, noContextTakeover: agreement.clientNoContextTakeover }
 }
 
 function closeFrame(code: number | undefined, reason = ''): CloseFrame {

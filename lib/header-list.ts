@@ -95,8 +95,9 @@ export type Headers = Readonly<Record<string, string | readonly string[]>>
 
 /** @throws TypeError for a name or value that must not be written, so that no header can be smuggled in (RFC 9110 5.5) */
 export function checkHeaders(option: string, headers: Headers, reserved: ReadonlySet<string>): void {
-  if (typeof headers !== 'object' || headers === null || Array.isArray(headers))
-    throw new TypeError(`option "${option}" must be an object`)
+  // A Headers of fetch or a Map has no properties of its own: it would pass for none.
+  if (typeof headers !== 'object' || headers === null || Symbol.iterator in headers)
+    throw new TypeError(`option "${option}" must be an object, with the names for keys`)
   for (const [name, value] of Object.entries(headers)) {
     if (!isToken(name))
       throw new TypeError(

@@ -1,11 +1,11 @@
 /** One coarse timer for everything that connections have to notice by and by, so that an idle one has no timer of its own. */
-import type { Timers } from './timers.ts'
+import { type Timers, wholeMilliseconds } from './timers.ts'
 
 /** How often, in milliseconds; what hangs on it is late by at most this much. */
 export const beatInterval = 1000
 
 export interface HeartbeatMember {
-  /** `now` is the time in milliseconds, the same for all. */
+  /** `now` is the time in whole milliseconds, the same for all. */
   beat(now: number): void
 }
 
@@ -21,7 +21,7 @@ export class Heartbeat {
   add(member: HeartbeatMember): void {
     this.#members.add(member)
     this.#stop ??= this.#timers.every(beatInterval, () => {
-      const now = this.#timers.now()
+      const now = wholeMilliseconds(this.#timers)
       for (const each of this.#members) each.beat(now)
     })
   }

@@ -6,12 +6,9 @@ import { Waits } from './waits.ts'
 /** Bytes of text and data that the queue holds before it counts as full. */
 const maxQueuedBytes = 1024 * 1024
 
-/** What every queue has that is empty: most stay so, and an array costs 32 bytes. */
-const none: Message[] = []
-
 export class MessageQueue {
   readonly #maxMessages: number
-  #messages: Message[] = none
+  readonly #messages: Message[] = []
   #bytes = 0
   #waits: Waits<Message> | undefined
 
@@ -37,13 +34,13 @@ export class MessageQueue {
     // A small view must not pin the chunk that it was found in.
     const kept =
       typeof message === 'string' || 2 * message.length >= message.buffer.byteLength ? message : copy(message)
-    this.#own().push(kept)
+    this.#messages.push(kept)
     this.#bytes += sizeOf(kept)
   }
 
   /** Puts back what was shifted. */
   unshift(message: Message): void {
-    this.#own().unshift(message)
+    this.#messages.unshift(message)
     this.#bytes += sizeOf(message)
   }
 
@@ -69,14 +66,8 @@ export class MessageQueue {
   }
 
   clear(): void {
-    this.#messages = none
+    this.#messages.length = 0
     this.#bytes = 0
-  }
-
-  /** To put a message in: what all empty queues share takes none. */
-  #own(): Message[] {
-    if (this.#messages === none) this.#messages = []
-    return this.#messages
   }
 }
 

@@ -117,7 +117,7 @@ export interface ConnectOptions extends ConnectionOptions {
   readonly tls?: TlsOptions
   /** Aborts the attempt at any stage; `connect` rejects with its reason. It has no say once the connection is open. */
   readonly signal?: AbortSignal
-  /** How long the opening handshake may take, redirects included. Default 10 000. */
+  /** How long the opening handshake may take, look-ups and redirects included, waits for a turn not. Default 10 000. */
   readonly handshakeTimeout?: number
   /** How many redirects to follow; credentials are dropped where the origin changes. 0 to 20; default 0. */
   readonly followRedirects?: number
@@ -135,11 +135,13 @@ export interface ServerOptions<Context = undefined> extends ConnectionOptions {
   /** The path to serve, without the query: exactly this, or as the function says. Default every path. */
   readonly path?: string | ((path: string) => boolean)
   /**
-   * Subprotocols in order of preference, or a function that picks one of those offered. No match: the connection
+   * Subprotocols, the preferred one first, or a function that picks one of those offered. No match: the connection
    * opens without one. Default none.
    */
   readonly protocols?:
-    readonly string[] | ((offered: readonly string[], request: IncomingMessage) => string | undefined)
+    | string
+    | readonly string[]
+    | ((offered: readonly string[], request: IncomingMessage) => string | undefined)
   /**
    * Origins that browsers may connect from: a list of origins, compared exactly, or a function. Requests without an
    * Origin do not come from a browser page; a list lets them in. Default: the same host as in Host.
@@ -326,12 +328,17 @@ export function checkServerOptions<Context>(options: ServerOptions<Context>): vo
     throw new TypeError('give exactly one of the options "port", "server" and "noServer"')
   if (options.port !== undefined) integer('port', options.port, 0, 0, 65535)
   optional('host', options.host, 'string')
+  if (options.host !== undefined && options.port === undefined)
+    throw new TypeError('option "host" needs "port"; a server of yours is told where to listen by you')
   if (options.server !== undefined && !(options.server instanceof NetServer))
     throw new TypeError('option "server" must be an http.Server or https.Server')
   optional('noServer', options.noServer, 'boolean')
   if (options.path !== undefined && typeof options.path !== 'function') {
     optional('path', options.path, 'string')
     if (!options.path.startsWith('/')) throw new TypeError('option "path" must start with a slash')
+    // What no request can have would be a 404 for all of them.
+    if (parseUrl(`ws://host${options.path}`)?.pathname !== options.path)
+      throw new TypeError('option "path" must be as a request has it: percent-encoded, without a query')
   }
   if (typeof options.protocols !== 'function') protocolList(options.protocols)
   if (options.origins !== undefined && typeof options.origins !== 'function') {

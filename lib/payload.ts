@@ -1,5 +1,6 @@
 /** What the application gives to be sent, and what it becomes in a frame: RFC 6455 section 5.6. */
 import { Buffer } from 'node:buffer'
+import { isArrayBuffer } from 'node:util/types'
 import { type MessageOpcode, Opcode } from '../frames/opcode.ts'
 
 /** What may be sent: a string as text, anything else as binary. */
@@ -8,7 +9,7 @@ export type Data = string | ArrayBuffer | ArrayBufferView
 /** The bytes of `data`, without a copy; a string stays one. @throws TypeError for anything else */
 export function payloadOf(data: Data): Uint8Array | string {
   if (typeof data === 'string' || data instanceof Uint8Array) return data
-  if (data instanceof ArrayBuffer) return new Uint8Array(data)
+  if (isArrayBuffer(data)) return new Uint8Array(data)
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   throw new TypeError('data must be a string, an ArrayBuffer, a typed array, a DataView or a Buffer')
 }

@@ -20,17 +20,12 @@ export class PeerWatch {
   /** Output waited in the socket when we looked last, and so much had been taken. */
   #outputWaited = false
   #taken = 0
-  /** Where the unfinished message stood when it last came on. */
-  #markTime: number
-  #markBytes = 0
-  #markFrames = 0
-  /** Its time was running when we looked last. */
-  #running = false
+  /** Where the unfinished message stood when it last came on; undefined while none is read. */
+  #mark: { readonly time: number; readonly bytes: number; readonly frames: number } | undefined
 
   constructor(settings: Pick<ConnectionSettings, 'keepalive' | 'progressTimeout'>, now: number) {
     this.#settings = settings
     this.#quietSince = now
-    this.#markTime = now
   }
 
   /** Anything that comes is a sign of life. */
@@ -51,17 +46,17 @@ export class PeerWatch {
 
   /** True when an unfinished message has not come on within the progress timeout. */
   stalls(now: number, held: boolean, { frames, unfinished }: Progress): boolean {
-    const moved = frames !== this.#markFrames || this.#bytes - this.#markBytes >= leastProgress
-    const running = unfinished && !held
-    // What began between two looks is counted from the second one: nobody is cut too early.
-    if (!running || !this.#running || moved) {
-      this.#running = running
-      this.#markTime = now
-      this.#markBytes = this.#bytes
-      this.#markFrames = frames
+    if (!unfinished || held) {
+      this.#mark = undefined
       return false
     }
-    return now - this.#markTime >= this.#settings.progressTimeout
+    const mark = this.#mark
+    // What began between two looks is counted from the second one: nobody is cut too early.
+    if (mark === undefined || frames !== mark.frames || this.#bytes - mark.bytes >= leastProgress) {
+      this.#mark = { time: now, bytes: this.#bytes, frames }
+      return false
+    }
+    return now - mark.time >= this.#settings.progressTimeout
   }
 
   /** What the keepalive makes of the silence: a Ping is due, or the peer is gone. While nothing is read, nothing. */

@@ -12,6 +12,7 @@ import { type Violation, violation } from '../frames/violation.ts'
 import { unfinishedMessages } from './budget.ts'
 import { Inflater } from './deflate/inflater.ts'
 import { Inflation, type InflationSink } from './deflate/inflation.ts'
+import type { DeflateLimits } from './deflate/parameters.ts'
 import type { Message } from './message.ts'
 import { MessageQueue } from './message-queue.ts'
 import type { RateLimit } from './rate-limit.ts'
@@ -24,7 +25,7 @@ export interface ReaderOptions {
   readonly maxQueuedMessages: number
   readonly rateLimit: RateLimit | undefined
   /** How the peer compresses; undefined where it was not agreed on. */
-  readonly deflate: { readonly windowBits: number; readonly noContextTakeover: boolean } | undefined
+  readonly deflate: DeflateLimits | undefined
 }
 
 export interface ReaderSink {
@@ -42,7 +43,9 @@ export class Reader implements InflationSink {
   readonly #decoder: Decoder
   readonly #receiver: Receiver
   readonly #inflation: Inflation | undefined
-  readonly #queue: MessageQueue
+  readonly #maxQueuedMessages: number
+  /** Made when it is first needed: where somebody listens it never is. */
+  #queue: MessageQueue | undefined
   /** A chunk of a net or TLS socket belongs to its reader; a chunk of somebody's Duplex may not be written to. */
   readonly #ownsChunks: boolean
   readonly #rateLimit: RateLimit | undefined
@@ -63,7 +66,7 @@ export class Reader implements InflationSink {
     this.#socket = socket
     this.#sink = sink
     this.#ownsChunks = socket instanceof Socket
-    this.#queue = new MessageQueue(options.maxQueuedMessages)
+    this.#maxQueuedMessages = options.maxQueuedMessages
     this.#rateLimit = options.rateLimit
     const { from, maxMessageSize, deflate } = options
     if (deflate !== undefined) {
@@ -87,7 +90,7 @@ export class Reader implements InflationSink {
 
   /** Messages wait for somebody to take them. */
   get queued(): boolean {
-    return !this.#queue.empty
+    return this.#queue?.empty === false
   }
 
   /** Reading has stopped: nobody takes what comes, or a message waits behind one that is being decompressed. */
@@ -95,7 +98,9 @@ export class Reader implements InflationSink {
     if (this.#stopped) return false
     if (this.#inflation?.behind === true) return true
     if (this.#discards) return false
-    return this.#paused || (this.#outputWaits && !this.#sips) || this.#queue.full || this.#isAheadOfRate
+    return (
+      this.#paused || (this.#outputWaits && !this.#sips) || this.#queue?.full === true || this.#isAheadOfRate
+    )
   }
 
   read(chunk: Buffer): void {
@@ -165,29 +170,29 @@ export class Reader implements InflationSink {
 
   /** The oldest message that is queued. */
   take(): Message | undefined {
-    const message = this.#queue.shift()
+    const message = this.#queue?.shift()
     if (message !== undefined) this.#regulate()
     return message
   }
 
   /** Waits for the next message to come. */
   wait(signal: AbortSignal | undefined): Promise<Message> {
-    return this.#queue.wait(signal)
+    return this.#ownQueue.wait(signal)
   }
 
   /** Somebody may wait for a message. */
   get awaited(): boolean {
-    return this.#queue.awaited
+    return this.#queue?.awaited === true
   }
 
   /** Tells those who wait that nothing more will come. */
   rejectWaits(reason: Error): void {
-    this.#queue.rejectWaits(reason)
+    this.#queue?.rejectWaits(reason)
   }
 
   /** Forgets what is queued. */
   clear(): void {
-    this.#queue.clear()
+    this.#queue?.clear()
   }
 
   /** Gives what is queued to a listener that has come since. */
@@ -195,10 +200,10 @@ export class Reader implements InflationSink {
     if (this.#delivering) return
     this.#delivering = true
     while (!this.#paused) {
-      const message = this.#queue.shift()
+      const message = this.#queue?.shift()
       if (message === undefined) break
       if (this.#sink.deliver(message)) continue
-      this.#queue.unshift(message)
+      this.#ownQueue.unshift(message)
       break
     }
     this.#delivering = false
@@ -209,11 +214,12 @@ export class Reader implements InflationSink {
 
   message(message: Message): void {
     if (this.#lost || !this.#keepsRate()) return
-    if (this.#queue.handOver(message)) return
-    if (!this.#paused && !this.#delivering && this.#queue.empty && this.#sink.deliver(message)) return
-    this.#lost = this.#discards && this.#queue.full
+    const queue = this.#queue
+    if (queue?.handOver(message) === true) return
+    if (!this.#paused && !this.#delivering && !this.queued && this.#sink.deliver(message)) return
+    this.#lost = this.#discards && queue?.full === true
     if (this.#lost) return
-    this.#queue.push(message)
+    this.#ownQueue.push(message)
     if (this.held) this.#decoder.hold()
   }
 
@@ -233,6 +239,10 @@ export class Reader implements InflationSink {
 
   caughtUp(): void {
     this.#regulate()
+  }
+
+  get #ownQueue(): MessageQueue {
+    return (this.#queue ??= new MessageQueue(this.#maxQueuedMessages))
   }
 
   /** Holds the peer to its rate; false when that ends the connection. In what is thrown away nothing is counted. */

@@ -14,6 +14,9 @@ export type RefusalReason =
   | 'handler-error'
   | 'closing'
 
+/** What the answer's framing is made of. */
+const framingHeaders: ReadonlySet<string> = new Set(['connection', 'content-length', 'transfer-encoding'])
+
 /** An answer that turns a request away. Made by `refuse`. */
 export class Refusal {
   readonly reason: RefusalReason
@@ -21,7 +24,15 @@ export class Refusal {
   readonly headers: Headers
   readonly body: string | Uint8Array
 
-  constructor(reason: RefusalReason, status: number, headers: Headers, body: string | Uint8Array) {
+  /** @throws as `refuse` does */
+  constructor(reason: RefusalReason, status: number, options: RefusalOptions = {}) {
+    if (!Number.isInteger(status) || status < 300 || status > 599) {
+      throw new RangeError(`a refusal needs a status from 300 to 599, not ${status}`)
+    }
+    const { headers = {}, body = `${STATUS_CODES[status] ?? 'Refused'}\n` } = options
+    checkHeaders('headers', headers, framingHeaders)
+    if (typeof body !== 'string' && !(body instanceof Uint8Array))
+      throw new TypeError('option "body" must be a string or bytes')
     this.reason = reason
     this.status = status
     this.headers = headers
@@ -36,9 +47,6 @@ export interface RefusalOptions {
   readonly body?: string | Uint8Array
 }
 
-/** What the answer's framing is made of. */
-const framingHeaders: ReadonlySet<string> = new Set(['connection', 'content-length', 'transfer-encoding'])
-
 /**
  * A refusal for `verify` to return.
  *
@@ -47,19 +55,11 @@ const framingHeaders: ReadonlySet<string> = new Set(['connection', 'content-leng
  * @param options.body default the status's name
  * @throws RangeError for another status, TypeError for a header that must not be written
  */
-export function refuse(status: number, options: RefusalOptions = {}): Refusal {
-  if (!Number.isInteger(status) || status < 300 || status > 599) {
-    throw new RangeError(`a refusal needs a status from 300 to 599, not ${status}`)
-  }
-  const { headers = {}, body = `${STATUS_CODES[status] ?? 'Refused'}\n` } = options
-  checkHeaders('headers', headers, framingHeaders)
-  if (typeof body !== 'string' && !(body instanceof Uint8Array))
-    throw new TypeError('option "body" must be a string or bytes')
-  return new Refusal('verify', status, headers, body)
+export function refuse(status: number, options?: RefusalOptions): Refusal {
+  return new Refusal('verify', status, options)
 }
 
 /** A refusal of our own. */
 export function refuseFor(reason: RefusalReason, status: number, options?: RefusalOptions): Refusal {
-  const { headers, body } = refuse(status, options)
-  return new Refusal(reason, status, headers, body)
+  return new Refusal(reason, status, options)
 }

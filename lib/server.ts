@@ -28,7 +28,7 @@ import { type Route, routerOf } from './upgrade-router.ts'
 export interface ServerEvents<Context> {
   /** `context` is what `verify` returned. */
   connection: [connection: Connection, request: IncomingMessage, context: Context]
-  /** A client was turned away. */
+  /** A client was turned away. On a port of our own, so is a request that is no upgrade. */
   refused: [refused: RefusedClient]
   listening: []
   /** The port could not be listened on. */
@@ -291,7 +291,10 @@ export class WebSocketServer<Context = undefined>
     turnAway(socket, writeRefusal(refusal, request?.method), lingerTimeout, timers, () => {
       if (this.#closing !== undefined) socket.destroy() // Nobody who is turned away holds up `close`.
     })
-    const { reason, status } = refusal
+    this.#tellRefused(socket, refusal, request)
+  }
+
+  #tellRefused(socket: Duplex, { reason, status }: Refusal, request: IncomingMessage | undefined): void {
     const address = socket instanceof Socket ? socket.remoteAddress : undefined
     this.#tell('refused', { reason, status, address, request })
   }
@@ -343,6 +346,7 @@ export class WebSocketServer<Context = undefined>
     for (const [name, value] of Object.entries(refusalHeaders(refusal))) response.setHeader(name, value)
     response.writeHead(refusal.status).end(refusal.body)
     request.resume()
+    this.#tellRefused(request.socket, refusal, request)
   }
 
   // Closing

@@ -24,3 +24,8 @@ export const systemTimers: Timers = {
     return () => clearInterval(timer)
   },
 }
+
+/** The time as a whole number, which V8 keeps in the object that has it: any other takes 16 bytes more. */
+export function wholeMilliseconds(timers: Timers): number {
+  return Math.floor(timers.now())
+}

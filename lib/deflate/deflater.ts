@@ -4,9 +4,9 @@
  * that is kept is short, so that it costs little time and memory, and it may be given up at any moment.
  */
 import type { Buffer } from 'node:buffer'
-import { constants, deflateRaw, deflateRawSync, type ZlibOptions } from 'node:zlib'
+import { constants, deflateRawSync, type ZlibOptions } from 'node:zlib'
 import { History } from './history.ts'
-import { offload } from './offload.ts'
+import { deflateInPool, offload } from './offload.ts'
 
 /**
  * How far back the compressor looks over the borders of messages: it must be read anew for each, and for a short one a
@@ -115,16 +115,9 @@ export class Deflater {
   }
 }
 
-/** Without the tail; undefined when it is no shorter than the message. */
+/** Without the tail; undefined when it is no shorter than the message, or where zlib has failed: it goes as it is. */
 function gain(message: Buffer, compressed: Buffer | undefined): Buffer | undefined {
   if (compressed === undefined) return undefined
   const length = compressed.length - tailSize
   return length < message.length ? compressed.subarray(0, length) : undefined
-}
-
-/** Undefined where zlib has no memory left: then too the message goes as it is. */
-function deflateInPool(input: Buffer, options: ZlibOptions): Promise<Buffer | undefined> {
-  return new Promise((resolve) => {
-    deflateRaw(input, options, (error, result) => resolve(error === null ? result : undefined))
-  })
 }

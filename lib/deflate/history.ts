@@ -3,7 +3,8 @@
  * While it is not wanted it is kept compressed.
  */
 import { Buffer } from 'node:buffer'
-import { deflateRawSync, inflateRawSync } from 'node:zlib'
+import { inflateRawSync } from 'node:zlib'
+import { deflateInPool, offloadAtLeisure } from './offload.ts'
 
 const empty = Buffer.alloc(0)
 const firstCapacity = 1024
@@ -16,8 +17,8 @@ export class History {
   #end = 0
   /** The latest bytes, compressed; then there are no others. */
   #packed: Buffer | undefined
-  /** It has been tried, and nothing has been wanted since. */
-  #tried = false
+  /** The latest `pack`, as long as nothing has been wanted since. */
+  #attempt: symbol | undefined
 
   /** `reach` is how many bytes are kept. */
   constructor(reach: number) {
@@ -27,6 +28,10 @@ export class History {
   /** The latest bytes, the last one last; valid until the next `append`. */
   get latest(): Buffer {
     this.#unpack()
+    return this.#unpacked
+  }
+
+  get #unpacked(): Buffer {
     return this.#bytes.subarray(Math.max(0, this.#end - this.#reach), this.#end)
   }
 
@@ -37,7 +42,7 @@ export class History {
 
   /** It is worth a `pack`. */
   get packable(): boolean {
-    return !this.#tried && this.#end >= leastPacked
+    return this.#attempt === undefined && this.#end >= leastPacked
   }
 
   append(bytes: Uint8Array): void {
@@ -48,21 +53,27 @@ export class History {
     this.#end += added.length
   }
 
-  /** Takes less memory, if that gains a quarter, until something is wanted again. */
-  pack(): void {
-    const { latest } = this
-    this.#tried = true
-    const packed = deflateRawSync(latest, { level: 1 })
-    if (packed.length > latest.length * 0.75) return
-    // zlib's buffer is longer than what is in it.
-    this.#packed = Buffer.allocUnsafeSlow(packed.length)
-    this.#packed.set(packed)
-    this.#bytes = empty
-    this.#end = 0
+  /**
+   * Takes less memory, if that gains a quarter, until something is wanted again. Of all histories one at a time is
+   * compressed, in the thread pool, which takes some tenths of a millisecond: no message waits behind more than one.
+   */
+  pack(): Promise<void> {
+    const attempt = Symbol()
+    this.#attempt = attempt
+    return offloadAtLeisure(async () => {
+      const bytes = this.#unpacked
+      const packed = await deflateInPool(bytes, { level: 1 })
+      if (this.#attempt !== attempt || packed === undefined || packed.length > bytes.length * 0.75) return
+      // zlib's buffer is longer than what is in it.
+      this.#packed = Buffer.allocUnsafeSlow(packed.length)
+      this.#packed.set(packed)
+      this.#bytes = empty
+      this.#end = 0
+    })
   }
 
   #unpack(): void {
-    this.#tried = false
+    this.#attempt = undefined
     if (this.#packed === undefined) return
     const bytes = inflateRawSync(this.#packed, { chunkSize: this.#reach })
     this.#packed = undefined

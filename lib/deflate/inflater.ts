@@ -69,14 +69,10 @@ export class Inflater {
     return this.#history?.held ?? 0
   }
 
-  /**
-   * Some time has gone by. When the peer has been silent for long its window is compressed, which takes some tenths of
-   * a millisecond: as many of them in a turn as there is time for, the others later.
-   */
+  /** Some time has gone by. When the peer has been silent for long its window is compressed. */
   beat(): void {
     const history = this.#history
-    if (history?.packable !== true || ++this.#silentBeats < beatsToPack) return
-    if (this.#allowance.take()) history.pack()
+    if (history?.packable === true && ++this.#silentBeats >= beatsToPack) void history.pack()
   }
 
   /** The message under way is not wanted any more, and none will come: what it holds is let go of. */

@@ -159,3 +159,21 @@ function bit(name: string, value: number): Parameter {
 function bits(name: string, value: number): Parameter[] {
   return value < 15 ? [bit(name, value)] : []
 }
+
+/** The agreed limits of one compressor. */
+export interface DeflateLimits {
+  /** 8 to 15. */
+  readonly windowBits: number
+  readonly noContextTakeover: boolean
+}
+
+/** Those of what comes from that side (section 7.1); undefined where no compression was agreed on. */
+export function limitsFrom(
+  side: 'client' | 'server',
+  agreement: DeflateAgreement | undefined,
+): DeflateLimits | undefined {
+  if (agreement === undefined) return undefined
+  return side === 'server'
+    ? { windowBits: agreement.serverMaxWindowBits, noContextTakeover: agreement.serverNoContextTakeover }
+    : { windowBits: agreement.clientMaxWindowBits, noContextTakeover: agreement.clientNoContextTakeover }
+}

@@ -47,30 +47,38 @@ async function ended(target: Target, count: number): Promise<void> {
   }
 }
 
+/** What garbage V8 leaves lying, and the most memory in MB that a flood may take with it. */
+const collections: readonly (readonly [garbage: string, v8: readonly string[], bound: number])[] = [
+  ['with garbage', [], 8],
+  ['with at most 1 MB of young garbage', ['--max-semi-space-size=1'], 4],
+]
+
 async function flooded(ledger: Ledger): Promise<void> {
   const burst = Buffer.concat(Array.from({ length: 64 }, () => frame(text, 'a'.repeat(1024))))
-  await besiege(ledger, 'echo', {}, async (target) => {
-    let most = 0
-    const { held, peak } = await usualGrowth(
-      target,
-      () => target.attackers(1),
-      async ([attacker]) => {
-        if (attacker === undefined) return
-        attacker.socket.pause()
-        // 64 MiB, or as much as the server reads.
-        const over = sleep(2000).then(() => true)
-        let sent = 0
-        for (; sent < 64 * mebibyte; sent += burst.length) {
-          if (await Promise.race([attacker.write(burst).then(() => false), over])) break
-        }
-        most = Math.max(most, sent)
-      },
-    )
-    ledger.note('an echo server that is flooded and not read: held', held, 4, 'MB')
-    ledger.note('the same, with what is not collected', peak, 8, 'MB')
-    // Beside what the kernel holds on the way: at most some 10 MB on this machine's settings.
-    ledger.note('… what it takes before it stops reading', most / 1e6, 24, 'MB')
-  })
+  for (const [garbage, v8, bound] of collections) {
+    await besiege(ledger, 'echo', { v8 }, async (target) => {
+      let most = 0
+      const { held, peak } = await usualGrowth(
+        target,
+        () => target.attackers(1),
+        async ([attacker]) => {
+          if (attacker === undefined) return
+          attacker.socket.pause()
+          // 64 MiB, or as much as the server reads.
+          const over = sleep(2000).then(() => true)
+          let sent = 0
+          for (; sent < 64 * mebibyte; sent += burst.length) {
+            if (await Promise.race([attacker.write(burst).then(() => false), over])) break
+          }
+          most = Math.max(most, sent)
+        },
+      )
+      ledger.note('an echo server that is flooded and not read: held', held, 4, 'MB')
+      ledger.note(`the same, ${garbage}`, peak, bound, 'MB')
+      // Beside what the kernel holds on the way: at most some 10 MB on this machine's settings.
+      ledger.note('… what it takes before it stops reading', most / 1e6, 24, 'MB')
+    })
+  }
 }
 
 /** What one seed does: messages of all sizes through a socket that takes as much as it likes, and may break. */

@@ -115,6 +115,16 @@ await t.test('6455-5.7-examples: a frame ends where the next one begins', async 
   t.equal(room.toString('hex'), '010348656c808237fa213d5b95')
 })
 
+await t.test('what is neither a string nor a Uint8Array is a TypeError', async (t) => {
+  const { buffer } = Uint8Array.of(1, 2, 3, 4)
+  for (const payload of [buffer, new Uint16Array(buffer), new DataView(buffer), [1], 5, null, undefined]) {
+    t.throws(() => Reflect.apply(encodeFrame, undefined, [{ opcode: Opcode.binary, payload }]), {
+      name: 'TypeError',
+      message: 'the payload of a frame must be a string or a Uint8Array',
+    })
+  }
+})
+
 await t.test('6455-5.2-reserved-data-opcode: what is no opcode is not sent', async (t) => {
   for (const opcode of [3, 7, 0xb, 0x41, -1, 1.5]) {
     // From JavaScript any number can come.

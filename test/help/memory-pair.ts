@@ -9,6 +9,8 @@ export interface MemoryPairOptions {
   readonly capacity?: number
   /** What the other end sees when one is destroyed: behind what is on its way the end, or at once ECONNRESET. */
   readonly onDestroy?: 'end' | 'reset'
+  /** What is written arrives while it is written, if the other end wants it, as between Node's `duplexPair()`. */
+  readonly atOnce?: boolean
 }
 
 type Callback = (error?: Error | null) => void
@@ -19,8 +21,8 @@ export function systemError(code: string, syscall: 'read' | 'write' = 'read'): N
 }
 
 /**
- * One end. What is written arrives at the other in a later turn of the event loop, one chunk a turn, each write (or
- * corked writes together) as one chunk of its own, or as several if it is more than the network takes.
+ * One end. What is written arrives at the other in a later turn of the event loop, one chunk a turn, or at once. Each
+ * write (or corked writes together) is one chunk of its own, or several if it is more than the network takes.
  */
 export class MemorySocket extends Duplex {
   /** How often bytes were given to the network. */
@@ -31,6 +33,7 @@ export class MemorySocket extends Duplex {
   #other: MemorySocket | undefined
   readonly #capacity: number
   readonly #onDestroy: 'end' | 'reset'
+  readonly #atOnce: boolean
   /** A write that the network has not taken. */
   #held: { readonly bytes: Buffer; readonly callback: Callback } | undefined
   #stalled = false
@@ -43,10 +46,11 @@ export class MemorySocket extends Duplex {
   #scheduled = false
 
   constructor(options: MemoryPairOptions) {
-    const { highWaterMark, capacity = 64 * 1024, onDestroy = 'end' } = options
+    const { highWaterMark, capacity = 64 * 1024, onDestroy = 'end', atOnce = false } = options
     super(highWaterMark === undefined ? {} : { highWaterMark })
     this.#capacity = capacity
     this.#onDestroy = onDestroy
+    this.#atOnce = atOnce
   }
 
   /** Ties the two ends together. */
@@ -131,9 +135,9 @@ export class MemorySocket extends Duplex {
     }
     const room = this.#capacity - other.#comingBytes
     if (this.#stalled || room <= 0) return
-    other.#arrive(held.bytes.subarray(0, room))
     const rest = held.bytes.subarray(room)
     this.#held = rest.length === 0 ? undefined : { ...held, bytes: rest }
+    other.#arrive(held.bytes.subarray(0, room))
     if (rest.length === 0) held.callback()
   }
 
@@ -147,18 +151,21 @@ export class MemorySocket extends Duplex {
   #schedule(): void {
     if (this.#scheduled || !this.#wanted || this.#coming.length === 0) return
     this.#scheduled = true
-    setImmediate(() => {
-      this.#scheduled = false
-      const chunk = this.#coming.shift()
-      if (chunk === undefined || this.destroyed) return
-      this.#comingBytes -= chunk?.length ?? 0
-      this.#wanted = false
-      this.push(chunk)
-      // As a net socket does: the end is told of to a paused reader too, unless there is something before it.
-      if (chunk === null) this.read(0)
-      if (this.#other !== undefined) this.#other.#send()
-      this.#schedule()
-    })
+    if (this.#atOnce) this.#bring()
+    else setImmediate(() => this.#bring())
+  }
+
+  #bring(): void {
+    this.#scheduled = false
+    const chunk = this.#coming.shift()
+    if (chunk === undefined || this.destroyed) return
+    this.#comingBytes -= chunk?.length ?? 0
+    this.#wanted = false
+    this.push(chunk)
+    // As a net socket does: the end is told of to a paused reader too, unless there is something before it.
+    if (chunk === null) this.read(0)
+    if (this.#other !== undefined) this.#other.#send()
+    this.#schedule()
   }
 
   #fail(error: Error): void {

@@ -164,6 +164,7 @@ await t.test('the subprotocol is one of those offered, or none', async (t) => {
   t.equal(await chosen(undefined), '')
   t.equal(await chosen(['b', 'a']), 'b', "the server's order decides; 6455-4.2.2-subprotocol-single")
   t.equal(await chosen(['x', 'a']), 'a')
+  t.equal(await chosen('b'), 'b')
   t.equal(await chosen(['A']), '', '6455-4.2.2-subprotocol-none')
   t.equal(await chosen((offered) => offered[1]), 'b')
   t.equal(await chosen(() => undefined), '', '6455-4.2.2-subprotocol-not-empty')

@@ -1,10 +1,11 @@
 /** `connect`, against servers that answer byte by byte what a test says. Redirects are in client-redirects.test.ts. */
 import t, { type Test } from 'tap'
 import { Buffer } from 'node:buffer'
+import { lookup as lookUp } from 'node:dns/promises'
 import { getEventListeners, once } from 'node:events'
 import { Agent, createServer } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
-import { connect as connectTcp } from 'node:net'
+import { connect as connectTcp, type LookupFunction } from 'node:net'
 import { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { acceptFor } from '../../lib/handshake.ts'
@@ -449,8 +450,7 @@ await t.test('6455-4.1-one-connecting-per-address: three that are opened at once
 })
 
 await t.test('6455-4.1-pending-limit-unknown-ip: a name that nobody looks up is one address', async (t) => {
-  const first = deafAgent()
-  const second = deafAgent()
+  const [first, second, third] = [deafAgent(), deafAgent(), deafAgent()]
   const abort = new AbortController()
   const failed = failureOf(
     connect('ws://behind-the-proxy.test/a', { agent: first.agent, signal: abort.signal }),
@@ -459,7 +459,8 @@ await t.test('6455-4.1-pending-limit-unknown-ip: a name that nobody looks up is 
   const next = failureOf(
     connect('ws://Behind-The-Proxy.test:80/b', { agent: second.agent, signal: other.signal }),
   )
-  await until(() => first.socket() !== undefined)
+  const distinct = failureOf(connect('ws://another-name.test/', { agent: third.agent, signal: other.signal }))
+  await until(() => first.socket() !== undefined && third.socket() !== undefined)
   await turns(5)
   t.equal(second.socket(), undefined)
   abort.abort()
@@ -467,6 +468,185 @@ await t.test('6455-4.1-pending-limit-unknown-ip: a name that nobody looks up is 
   await until(() => second.socket() !== undefined)
   other.abort()
   t.match(await next, { name: 'AbortError' })
+  t.match(await distinct, { name: 'AbortError' })
+})
+
+/** A look-up that leaves each answer to the test: options for `connect`, and who has asked. */
+function lookups() {
+  const asked = new Map<string, (...addresses: readonly string[]) => void>()
+  const lookup: LookupFunction = (name, _options, answer) => {
+    asked.set(name, (...addresses) =>
+      answer(
+        null,
+        addresses.map((address) => ({ address, family: 4 })),
+      ),
+    )
+  }
+  /** Answers once somebody has asked for that name. */
+  const find = async (name: string, ...addresses: readonly string[]): Promise<void> => {
+    await until(() => asked.has(name))
+    asked.get(name)?.(...addresses)
+  }
+  return { tls: { ca: localhost.cert, servername: 'localhost', lookup }, asked, find }
+}
+
+await t.test(
+  '6455-4.1-one-connecting-per-address: the names of one address wait for each other',
+  async (t) => {
+    const server = await rawServer(t, () => {})
+    const elsewhere = await rawServer(t, () => {})
+    const { tls, find } = lookups()
+    const failed = ['one.test', 'two.test'].map((name) =>
+      failureOf(connect(`wss://${name}:${server.port}/`, { tls })),
+    )
+    await find('one.test', '127.0.0.1')
+    await until(() => server.peers.length === 1)
+    await find('two.test', '127.0.0.1')
+    failed.push(
+      failureOf(connect(server.url)),
+      failureOf(connect(`wss://one.test:${elsewhere.port}`, { tls })),
+    )
+    await find('one.test', '127.0.0.1')
+    await until(() => elsewhere.peers.length === 1)
+    await turns(5)
+    t.equal(server.peers.length, 1)
+    server.peers[0]?.socket.destroy() // 6455-4.1-next-after-failure
+    await until(() => server.peers.length === 2)
+    await turns(5)
+    t.equal(server.requests.length, 0, 'the address itself has waited longest, but behind two.test')
+    server.peers[1]?.socket.destroy()
+    await until(() => server.requests.length === 1)
+    server.peers[2]?.socket.destroy()
+    elsewhere.peers[0]?.socket.destroy()
+    for (const each of await Promise.all(failed)) t.match(each, { name: 'HandshakeError' })
+  },
+)
+
+await t.test('6455-4.1-one-connecting-per-address: localhost and its address', async (t) => {
+  const server = await rawServer(t, () => {})
+  const first = connect(server.url)
+  await until(() => server.requests.length === 1)
+  const second = connect(`ws://localhost:${server.port}/`)
+  const [request] = server.requests
+  // Whether the look-up is over cannot be seen; it is that of the system.
+  await lookUp('localhost')
+  await turns(5)
+  t.equal(server.requests.length, 1)
+  if (request !== undefined) server.peers[0]?.write(acceptance(request))
+  ;(await first).terminate()
+  await until(() => server.requests.length === 2)
+  server.peers.at(-1)?.socket.destroy()
+  t.match(await failureOf(second), { name: 'HandshakeError' })
+})
+
+await t.test('several addresses: an attempt waits where one is the same', async (t) => {
+  const server = await rawServer(t, () => {}) // At the first address.
+  const { tls, find } = lookups()
+  const ended: string[] = []
+  const attempts = ['first', 'both', 'second'].map(async (name) => {
+    const error = await failureOf(connect(`wss://${name}.test:${server.port}/`, { tls }))
+    ended.push(name)
+    return error
+  })
+  await find('first.test', '127.0.0.1')
+  await until(() => server.peers.length === 1)
+  await find('both.test', '127.0.0.2', '127.0.0.1')
+  await find('second.test', '127.0.0.2')
+  await turns(5)
+  t.strictSame(ended, [], 'nobody connects to the second address, where nobody listens')
+  server.peers[0]?.socket.destroy()
+  await until(() => server.peers.length === 2)
+  await turns(5)
+  t.strictSame(ended, ['first'])
+  server.peers[1]?.socket.destroy()
+  await Promise.all(attempts)
+  t.strictSame(ended, ['first', 'both', 'second'])
+})
+
+await t.test('two names of one server open one after the other', async (t) => {
+  const server = await secureServer(t, localhost)
+  const { tls, find } = lookups()
+  const opening = ['one.test', 'two.test'].map((name) => opened(t, `wss://${name}:${server.port}/`, { tls }))
+  await find('one.test', '127.0.0.1')
+  await find('two.test', '127.0.0.1')
+  for (const connection of await Promise.all(opening)) t.equal(connection.state, 'open')
+})
+
+await t.test('a name that is not found', async (t) => {
+  const lookup: LookupFunction = (_name, _options, answer) =>
+    answer(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' }), [])
+  const error = await failureOf(connect('wss://one.test/', { tls: { lookup } }))
+  t.match(error, { name: 'HandshakeError', message: /no such name/, cause: { code: 'ENOTFOUND' } })
+})
+
+await t.test(
+  '6455-4.1-abort-during-connect: while the name is looked up, and in line behind that',
+  async (t) => {
+    const watch = watchProcess()
+    const server = await rawServer(t, () => {})
+    const { tls, asked, find } = lookups()
+    const start = (name: string) => {
+      const abort = new AbortController()
+      const failed = failureOf(connect(`wss://${name}:${server.port}/`, { tls, signal: abort.signal }))
+      return { abort, failed }
+    }
+    const first = start('first.test')
+    await find('first.test', '127.0.0.1')
+    await until(() => server.peers.length === 1)
+    const lookedUp = start('late.test')
+    const inLine = start('in-line.test')
+    const last = start('last.test')
+    await find('in-line.test', '127.0.0.1')
+    await find('last.test', '127.0.0.1')
+    for (const { abort, failed } of [lookedUp, inLine]) {
+      abort.abort()
+      t.match(await failed, { name: 'AbortError' })
+      t.equal(getEventListeners(abort.signal, 'abort').length, 0)
+    }
+    asked.get('late.test')?.('127.0.0.1')
+    await turns(5)
+    t.equal(server.peers.length, 1)
+    first.abort.abort()
+    t.match(await first.failed, { name: 'AbortError' })
+    await until(() => server.peers.length === 2)
+    server.peers[1]?.socket.destroy()
+    t.match(await last.failed, { name: 'HandshakeError' })
+    await turns(5)
+    t.equal(server.peers.length, 2, 'those that were aborted never connect')
+    t.strictSame(await watch.stop(), [])
+  },
+)
+
+await t.test('D10: the handshake timeout counts the look-up, and not the wait behind it', async (t) => {
+  const server = await rawServer(t, () => {})
+  const { tls, asked, find } = lookups()
+  const abort = new AbortController()
+  const first = failureOf(connect(server.url, { signal: abort.signal }))
+  await until(() => server.requests.length === 1)
+
+  const timers = new FakeTimers()
+  const options = { tls, timers, handshakeTimeout: 800 }
+  const second = failureOf(connect(`wss://second.test:${server.port}/`, options))
+  await until(() => asked.has('second.test'))
+  timers.advance(300)
+  await find('second.test', '127.0.0.1')
+  await until(() => timers.armed === 0)
+  timers.advance(10_000)
+  abort.abort()
+  t.match(await first, { name: 'AbortError' })
+  await until(() => server.peers.length === 2)
+  timers.advance(499)
+  t.equal(timers.armed, 1)
+  timers.advance(1)
+  t.match(await second, { message: /longer than 800 ms/ })
+
+  const hangs = failureOf(connect(`wss://hangs.test:${server.port}/`, options))
+  await until(() => asked.has('hangs.test'))
+  timers.advance(799)
+  t.equal(timers.armed, 1)
+  timers.advance(1)
+  t.match(await hangs, { name: 'HandshakeError', message: /longer than 800 ms/ })
+  t.equal(timers.armed, 0)
 })
 
 await t.test('D10: the handshake timeout does not count the wait for those before', async (t) => {

@@ -59,6 +59,13 @@ t.test('a reason stays on its line', (t) => {
   t.end()
 })
 
+t.test('so does what an error repeats of a message', (t) => {
+  const line = describeClose({ ...lost, error: new Error('Unexpected token, "x\n\x1b[31m"... is not JSON') })
+  t.match(line, String.raw`(Unexpected token, "x\u000a\u001b[31m"... is not JSON)`)
+  t.notMatch(line, /[\p{Cc}\p{Zl}]/u)
+  t.end()
+})
+
 t.test('RFC 6455 7.1.4: both Close frames are there and ours never left', (t) => {
   const told: CloseInfo = { ...lost, initiator: 'remote', trigger: 'peer-close', sent: bye, received: bye }
   const frame = '1000 "bye"'

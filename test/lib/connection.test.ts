@@ -171,6 +171,15 @@ await t.test('R3: a socket that ended or died before is noticed', async (t) => {
   t.match(await ended.closed, { code: 1006, trigger: /^peer-fin$/ })
 })
 
+await t.test('D3: a socket that whoever brought it had paused is read', async (t) => {
+  const [ours, theirs] = memoryPair()
+  ours.pause()
+  const connection = new Connection(ours, { role: 'server', timers: new FakeTimers() })
+  new RawPeer(theirs, 'client', () => theirs.reset()).text('hello')
+  t.equal(await connection.receive(), 'hello')
+  connection.terminate()
+})
+
 // Sending
 
 await t.test(
@@ -1401,6 +1410,18 @@ await t.test('D2: with nobody to report to, what a handler threw is a process wa
     t.equal((await connection.closed).error?.message, message)
     matchEach(t, await watch.stop(), [{ message }])
   }
+})
+
+await t.test('D2: `onClosed` that throws is reported, and the close is told of all the same', async (t) => {
+  const thrown = new Error('from onClosed')
+  const { connection, handlerErrors } = open({
+    onClosed() {
+      throw thrown
+    },
+  })
+  connection.terminate()
+  t.match(await connection.closed, { trigger: 'terminate' })
+  t.strictSame(handlerErrors, [thrown])
 })
 
 await t.test('D2: a reporter that throws is a process warning too', async (t) => {

@@ -91,12 +91,3 @@ await t.test('P6: an aborted wait takes no message; rejectWaits ends the others'
   await t.rejects(last, new Error('closed'))
   t.equal(queue.handOver('b'), false)
 })
-
-await t.test('D3: what is put back into an emptied queue is in no other', async (t) => {
-  const queue = new MessageQueue(2)
-  queue.push('a')
-  queue.clear()
-  queue.unshift('b')
-  t.ok(new MessageQueue(2).empty)
-  t.equal(queue.shift(), 'b')
-})

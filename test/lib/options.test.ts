@@ -99,6 +99,8 @@ const wrongConnectOptions: readonly Wrong[] = [
   ]),
   ['headers', null, 'TypeError'],
   ['headers', 'a: b', 'TypeError'],
+  ['headers', new Headers({ a: 'b' }), 'TypeError'],
+  ['headers', new Map([['a', 'b']]), 'TypeError'],
   ['headers', { 'a b': 'c' }, 'TypeError'],
   ['headers', { a: 'b\r\nc: d' }, 'TypeError'],
   ['headers', { a: 5 }, 'TypeError'],
@@ -135,6 +137,9 @@ const wrongServerOptions: readonly Wrong[] = [
   ...wrongIntegers('maxConnections', 1, maxSize),
   ...wrongIntegers('maxConnectionsPerAddress', 1, maxSize),
   ['path', 'chat', 'TypeError'],
+  ['path', '/chat?room=1', 'TypeError'],
+  ['path', '/chät', 'TypeError'],
+  ['path', '/chat/../room', 'TypeError'],
   ['path', '', 'TypeError'],
   ['path', 5, 'TypeError'],
   ['path', null, 'TypeError'],
@@ -230,6 +235,8 @@ await t.test('a server takes its requests from exactly one place', async (t) => 
   t.throws(() => checkServerOptions({ port: 1, noServer: 1 as unknown as boolean }), {
     message: /"noServer"/,
   })
+  for (const options of [{ server }, { noServer: true }])
+    t.throws(() => checkServerOptions({ ...options, host: '::1' }), { name: 'TypeError', message: /"host"/ })
   for (const options of [{ port: 0 }, { port: 65535, host: '::1', noServer: false }, { server }]) {
     t.doesNotThrow(() => checkServerOptions(options))
   }

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Buffer } from 'node:buffer'
+import { runInNewContext } from 'node:vm'
 import { Opcode } from '../../frames/opcode.ts'
 import { bufferOf, type Data, opcodeOf, payloadOf } from '../../lib/payload.ts'
 
@@ -25,6 +26,15 @@ await t.test('6455-5.6-binary-any: every kind of bytes, without a copy', async (
   }
   t.strictSame(payloadOf(buffer), new Uint8Array(buffer))
 })
+
+await t.test(
+  '6455-5.6-binary-any: an ArrayBuffer of another realm, as in a test runner’s sandbox',
+  async (t) => {
+    const foreign: ArrayBuffer = runInNewContext('Uint8Array.of(1, 2, 3).buffer')
+    t.notOk(foreign instanceof ArrayBuffer)
+    t.strictSame(payloadOf(foreign), Uint8Array.of(1, 2, 3))
+  },
+)
 
 await t.test('6455-5.6-text-utf8: a string stays one until it is framed', async (t) => {
   t.equal(payloadOf('grüß dich'), 'grüß dich')

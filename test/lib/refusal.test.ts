@@ -40,3 +40,8 @@ await t.test('9110-5.5-no-crlf-nul: what must not be written is a TypeError', as
     t.throws(() => refuse(400, { body: body as unknown as string }), { name: 'TypeError', message: /"body"/ })
   }
 })
+
+await t.test('9110-5.5-no-crlf-nul: a refusal made by hand is checked as well', async (t) => {
+  t.throws(() => new Refusal('verify', 101), { name: 'RangeError' })
+  t.throws(() => new Refusal('verify', 400, { headers: { a: 'b\r\nSet-Cookie: c' } }), { name: 'TypeError' })
+})

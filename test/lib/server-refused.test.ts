@@ -38,7 +38,10 @@ const cases: readonly (readonly [
   ['bad-request', 405, {}, upgradeRequest({ method: 'POST' })],
   ['bad-request', 417, {}, upgradeRequest({ lines: ['Expect: 100-continue'] })],
   ['bad-request', 426, {}, upgradeRequest({ lines: ['Upgrade: h2c'], without: ['upgrade'] })],
+  ['bad-request', 426, {}, upgradeRequest({ without: ['upgrade', 'connection'] })],
+  ['bad-request', 405, {}, upgradeRequest({ method: 'POST', without: ['upgrade', 'connection'] })],
   ['path', 404, { path: '/elsewhere' }, upgradeRequest()],
+  ['path', 404, { path: '/elsewhere' }, upgradeRequest({ without: ['upgrade', 'connection'] })],
   ['origin', 403, { origins: [] }, upgradeRequest({ lines: ['Origin: https://example.com'] })],
   ['verify', 401, { verify: () => refuse(401) }, upgradeRequest()],
 ]
@@ -143,7 +146,8 @@ await t.test('bad-request: what is no HTTP, once however much of it comes', asyn
   chunked.write(`POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${extension}`)
   t.match(await chunked.answer(), { status: 405 }, 'answered before its body is read')
   t.equal((await chunked.rest()).length, 0)
-  t.equal(refused.length, 2, 'a request that is no upgrade is no client')
+  t.match(refused[2], { reason: 'bad-request', status: 405 })
+  t.equal(refused.length, 3, 'told of once')
 })
 
 await t.test('who was turned away is forgotten', async (t) => {

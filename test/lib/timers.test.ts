@@ -1,6 +1,6 @@
 import t from 'tap'
 import { once } from 'node:events'
-import { systemTimers } from '../../lib/timers.ts'
+import { systemTimers, wholeMilliseconds } from '../../lib/timers.ts'
 
 /** Timers that keep the process alive. */
 function holding(): number {
@@ -60,3 +60,8 @@ await t.test(
     hold()
   },
 )
+
+await t.test('D11: the time in whole milliseconds', async (t) => {
+  const timers = { ...systemTimers, now: () => 1234.9 }
+  t.equal(wholeMilliseconds(timers), 1234)
+})

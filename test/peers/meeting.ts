@@ -9,14 +9,14 @@ export interface MeetOptions {
   readonly transport: Transport
   readonly certificate: Certificate
   /** Subprotocols that the client offers, and those that the server knows. */
-  readonly offered?: string[]
-  readonly known?: string[]
+  readonly offered: string[]
+  readonly known: string[]
   /** They speak permessage-deflate. */
-  readonly deflate?: boolean
+  readonly deflate: boolean
   /** There is a wire between the two, over TCP. */
-  readonly wired?: boolean
+  readonly wired: boolean
   /** Options of our side. */
-  readonly our?: ConnectionOptions
+  readonly our: ConnectionOptions
   /** Called with what gives up the meeting's servers. */
   readonly teardown: (close: () => Promise<unknown>) => void
 }
@@ -32,15 +32,7 @@ export function ourServerAnd(client: PeerClient): Pairing {
     ...client,
     ourRole: 'server',
     async meet(options) {
-      const {
-        transport,
-        certificate,
-        offered = [],
-        known = [],
-        deflate = false,
-        our = {},
-        teardown,
-      } = options
+      const { transport, certificate, offered, known, deflate, our, teardown } = options
       const { http, url, close } = await listen(transport, certificate)
       const origins = client.origin === undefined ? {} : { origins: [client.origin] }
       const server = new WebSocketServer({ server: http, protocols: known, ...origins, ...our })
@@ -69,15 +61,7 @@ export function ourClientAnd(server: PeerServer): Pairing {
     ...server,
     ourRole: 'client',
     async meet(options) {
-      const {
-        transport,
-        certificate,
-        offered = [],
-        known = [],
-        deflate = false,
-        our = {},
-        teardown,
-      } = options
+      const { transport, certificate, offered, known, deflate, our, teardown } = options
       const { url, peer, close } = await server.listen(transport, { protocols: known, deflate, certificate })
       teardown(close)
       const way = await wayTo(url, options)
@@ -99,7 +83,7 @@ export function ourClientAnd(server: PeerServer): Pairing {
 /** How to reach a server: by its own URL, or by that of a wire. */
 async function wayTo(
   url: string,
-  { wired = false, teardown }: MeetOptions,
+  { wired, teardown }: MeetOptions,
 ): Promise<{ readonly url: string; readonly wire?: Promise<Wire> }> {
   if (!wired) return { url }
   const laid = await layWire(url)

@@ -105,6 +105,47 @@ async function betweenTwo(t: Test, transport: Transport): Promise<void> {
       },
     )
 
+    await t.test(
+      `D5: what a ${role} sends is answered at once, which may be while it is written`,
+      async (t) => {
+        const { ours, theirs, timers } = await both(t)
+        const sizes = [10, 5000, 20_000, 100_000]
+        const expected = sizes.flatMap((size) => [size, size + 1, size + 2])
+        const there: number[] = []
+        const back: number[] = []
+        theirs.on('message', (message) => {
+          there.push(message.length)
+          theirs.send(message)
+        })
+        ours.on('message', (message) => {
+          back.push(message.length)
+          // The other two of three go out from in here.
+          const next = expected[back.length]
+          if (next !== undefined && !sizes.includes(next)) ours.send('x'.repeat(next))
+        })
+        for (const size of sizes) {
+          const whole = back.length + 3
+          ours.send('x'.repeat(size))
+          while (back.length < whole) await turns(1)
+        }
+        await turns(10)
+        t.strictSame(there, expected)
+        t.strictSame(back, expected)
+        t.equal(ours.bufferedAmount, 0)
+        t.equal(theirs.bufferedAmount, 0)
+        await goodbye(t, ours, theirs, timers)
+      },
+    )
+
+    await t.test(`a ${role} answers a Close that comes while it writes`, async (t) => {
+      const { ours, theirs } = await both(t)
+      theirs.on('message', () => void theirs.close(1000, 'enough'))
+      ours.send('x'.repeat(40_000))
+      const [info, otherInfo] = await Promise.all([ours.closed, theirs.closed])
+      t.match(info, { wasClean: true, trigger: 'peer-close' })
+      t.match(otherInfo, { wasClean: true, trigger: 'local-close' })
+    })
+
     await t.test(`backpressure: a ${role} sends faster than the other side takes`, async (t) => {
       const { ours, theirs, timers } = await both(t, { highWaterMark: 65_536 }, { maxQueuedMessages: 2 })
       const block = pattern(65_536)

@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream'
 import { connect as connectTls, createSecureContext, createServer as createTlsServer } from 'node:tls'
 import type { Test } from 'tap'
 import { connect, Connection, type ConnectionOptions, type Role, WebSocketServer } from '../../lib/index.ts'
-import { memoryPair } from '../help/memory-pair.ts'
+import { memoryPair, type MemoryPairOptions } from '../help/memory-pair.ts'
 import { localhost } from '../help/tls.ts'
 import { RawPeer } from './raw-peer.ts'
 
@@ -38,31 +38,36 @@ export interface Transport {
   stop(): Promise<void>
 }
 
-const memory: Transport = {
-  name: 'memory',
-  resets: true,
-  one(t, role, options = {}) {
-    const [ours, theirs] = memoryPair()
-    const handlerErrors: unknown[] = []
-    const connection = new Connection(ours, {
-      ...options,
-      role,
-      ...(role === 'server' ? { onHandlerError: (error) => void handlerErrors.push(error) } : {}),
-    })
-    const peer = new RawPeer(theirs, otherRole(role), () => theirs.reset())
-    endWith(t, connection, peer)
-    return Promise.resolve({ connection, peer, handlerErrors })
-  },
-  both(t, clientOptions = {}, serverOptions = {}) {
-    const [one, other] = memoryPair()
-    const client = new Connection(one, { ...clientOptions, role: 'client' })
-    const server = new Connection(other, { ...serverOptions, role: 'server' })
-    endWith(t, client)
-    endWith(t, server)
-    return Promise.resolve({ client, server })
-  },
-  stop: () => Promise.resolve(),
+function overMemory(name: string, pairOptions: MemoryPairOptions): Transport {
+  return {
+    name,
+    resets: true,
+    one(t, role, options = {}) {
+      const [ours, theirs] = memoryPair(pairOptions)
+      const handlerErrors: unknown[] = []
+      const connection = new Connection(ours, {
+        ...options,
+        role,
+        ...(role === 'server' ? { onHandlerError: (error) => void handlerErrors.push(error) } : {}),
+      })
+      const peer = new RawPeer(theirs, otherRole(role), () => theirs.reset())
+      endWith(t, connection, peer)
+      return Promise.resolve({ connection, peer, handlerErrors })
+    },
+    both(t, clientOptions = {}, serverOptions = {}) {
+      const [one, other] = memoryPair(pairOptions)
+      const client = new Connection(one, { ...clientOptions, role: 'client' })
+      const server = new Connection(other, { ...serverOptions, role: 'server' })
+      endWith(t, client)
+      endWith(t, server)
+      return Promise.resolve({ client, server })
+    },
+    stop: () => Promise.resolve(),
+  }
 }
+
+const memory = overMemory('memory', {})
+const atOnce = overMemory('memory that delivers at once', { atOnce: true, highWaterMark: 16 * 1024 })
 
 /** A server that listens, once for all tests. */
 interface Listening<S> {
@@ -207,7 +212,7 @@ const unix = overSockets({
 })
 
 export { memory }
-export const transports: readonly Transport[] = [memory, tcp, tls, unix]
+export const transports: readonly Transport[] = [memory, atOnce, tcp, tls, unix]
 
 export function otherRole(role: Role): Role {
   return role === 'client' ? 'server' : 'client'

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { Buffer } from 'node:buffer'
 import { History } from '../../../lib/deflate/history.ts'
+import * as offloading from '../../../lib/deflate/offload.ts'
 import { Random } from '../../fuzz/random.ts'
 import { noise, textOf } from './samples.ts'
 
@@ -45,7 +46,7 @@ await t.test(
         const history = new History(32768)
         history.append(text)
         t.ok(history.packable)
-        history.pack()
+        await history.pack()
         t.ok(history.held < 0.4 * Math.min(size, 32768), `${history.held} bytes of ${size}`)
         t.notOk(history.packable, 'not again')
         if (wanted === 'append') history.append(Buffer.from('more'))
@@ -57,6 +58,50 @@ await t.test(
   },
 )
 
+await t.test(
+  'Z8: what is wanted before it has been compressed, or while it is, stays as it is',
+  async (t) => {
+    for (const wanted of ['latest', 'append'] as const) {
+      for (const begun of [false, true]) {
+        const history = new History(32768)
+        const text = Buffer.from(textOf(40_000))
+        history.append(text)
+        const more = wanted === 'append' ? noise(5000) : Buffer.alloc(0)
+        const packing = history.pack()
+        // Three turns of the promises that lead to the thread pool.
+        if (begun) for (let turn = 0; turn < 3; turn++) await Promise.resolve()
+        if (wanted === 'append') history.append(more)
+        else t.equal(history.latest.length, 32768)
+        t.ok(history.packable, 'again')
+        const second = history.pack()
+        await packing
+        t.equal(history.held, 36 * 1024, `${wanted}, ${begun ? 'begun' : 'not begun'}`)
+        await second
+        t.ok(history.held < 20_000, `then it is: ${history.held} bytes`)
+        t.strictSame(history.latest, Buffer.concat([text, more]).subarray(-32768))
+      }
+    }
+  },
+)
+
+await t.test('Z8: where zlib fails it stays as it is', async (t) => {
+  const mocked = await t.mockImport<{ readonly History: typeof History }>(
+    new URL('../../../lib/deflate/history.js', import.meta.url).href,
+    {
+      [new URL('../../../lib/deflate/offload.js', import.meta.url).href]: {
+        ...offloading,
+        deflateInPool: () => Promise.resolve(undefined),
+      },
+    },
+  )
+  const history = new mocked.History(32768)
+  const text = Buffer.from(textOf(40_000))
+  history.append(text)
+  await history.pack()
+  t.equal(history.held, 36 * 1024)
+  t.strictSame(history.latest, text.subarray(-32768))
+})
+
 await t.test('Z8: what would gain little is kept as it is', async (t) => {
   const short = new History(32768)
   short.append(Buffer.from(textOf(8 * 1024 - 1)))
@@ -64,7 +109,7 @@ await t.test('Z8: what would gain little is kept as it is', async (t) => {
   const history = new History(32768)
   const bytes = noise(40_000)
   history.append(bytes)
-  history.pack()
+  await history.pack()
   t.equal(history.held, 36 * 1024)
   t.notOk(history.packable, 'it is not tried again before something is wanted')
   t.strictSame(history.latest, bytes.subarray(-32768))
