@@ -58,9 +58,8 @@ export class Decoder {
   readonly #maxMessageSize: number
   /** The facts of `rules` that hold for the whole connection. */
   readonly #facts: number
-  /** What the second byte of every frame has, and the size of the shortest header. */
+  /** What the second byte of every frame has. */
   readonly #maskBit: number
-  readonly #shortHeader: number
 
   /** The frame under way. */
   #first = 0
@@ -104,7 +103,6 @@ export class Decoder {
       (options.from === 'client' ? Fact.fromClient : 0) |
       (options.rsv1Allowed === true ? Fact.rsv1Allowed : 0)
     this.#maskBit = options.from === 'client' ? maskBit : 0
-    this.#shortHeader = headerSize(0, options.from === 'client')
   }
 
   /** How many frames have ended. */
@@ -196,7 +194,7 @@ export class Decoder {
    * breaks a rule, nothing is read. Returns where it left off. Of the 200 ns that an echo of 64 B takes it saves 30.
    */
   #readShort(chunk: Buffer, at: number): number {
-    const start = at + this.#shortHeader
+    const start = at + headerSize(0, this.#maskBit !== 0)
     if (start > chunk.length || this.#headSize > 0) return at
     const first = chunk[at]!
     const length = chunk[at + 1]! ^ this.#maskBit
@@ -229,7 +227,7 @@ export class Decoder {
     let next = at
     let pieceEnd = at
     for (;;) {
-      const start = next + this.#shortHeader
+      const start = next + headerSize(0, masked)
       if (start > chunk.length || chunk[next] !== Opcode.continuation) break
       const length = chunk[next + 1]! ^ this.#maskBit
       const end = start + length

@@ -38,6 +38,7 @@ const lib = [
   'pings',
   'awaited',
   'peer-watch',
+  'unfinished-message',
   'receiver',
   'message-queue',
   'rate-limit',
