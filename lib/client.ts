@@ -1,15 +1,17 @@
 /** The client's half of the opening handshake: RFC 6455 section 4.1 over `node:http` and `node:https`. */
 import { Buffer } from 'node:buffer'
 import {
+  Agent as HttpAgent,
   type ClientRequest,
   type IncomingMessage,
   request as httpRequest,
   type RequestOptions,
 } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { connecting, namedHost } from './connecting.ts'
 import { Connection } from './connection.ts'
+import { DirectInput } from './direct-input.ts'
 import { HandshakeError } from './errors.ts'
 import { offer } from './deflate/parameters.ts'
 import { judgeResponse, type Offer, upgradeHeaders } from './handshake.ts'
@@ -128,7 +130,9 @@ async function ask(
   const lookup = byName && lookupInTurn(byName, target.port, inTurn)
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()
-    const request = send(target, headers, options, upgradeHeaders(offered, options.origin), lookup)
+    const input = new DirectInput()
+    const request = send(target, headers, options, upgradeHeaders(offered, options.origin), input, lookup)
+    request.on('socket', (socket) => input.attach(socket))
     const onAbort = (): void => {
       reject(signal.reason)
       request.destroy()
@@ -153,6 +157,7 @@ async function ask(
           protocol: verdict.protocol,
           deflate: verdict.deflate,
           url: target.url,
+          input,
         }),
       )
     })
@@ -177,6 +182,7 @@ function send(
   headers: Headers,
   options: ConnectOptions,
   own: Record<string, string>,
+  onread: DirectInput,
   lookup: LookupFunction | undefined,
 ): ClientRequest {
   const { host, port, path, socketPath, authority, credentials } = target
@@ -186,7 +192,7 @@ function send(
     ...(credentials === undefined ? {} : { auth: credentials }),
     // Ours, then the caller's Host or Origin in their place; the rest of ours was checked to be ours alone.
     headers: overlay({ Host: authority, ...own }, headers),
-    agent: options.agent ?? false,
+    agent: options.agent ?? new (target.secure ? HttpsAgent : HttpAgent)({ onread }),
     ...(lookup === undefined ? {} : { lookup }),
   }
   const sent = target.secure ? httpsRequest({ ...options.tls, ...request }) : httpRequest(request)

@@ -33,12 +33,11 @@ export class Closing {
   readonly #sink: ClosingSink
 
   #life: Life
-  /** What the application is to be told, and whether it is being told something. */
+  /** What the application is to be told next, while it is being told something. */
   #news: (() => void)[] | undefined
-  #telling = false
   #info: CloseInfo | undefined
-  #cancelDeadline: Cancel | undefined
-  #cancelLinger: Cancel | undefined
+  /** The deadline and the linger, once they run. */
+  #running: Cancel[] | undefined
 
   constructor(
     life: Life,
@@ -82,14 +81,14 @@ export class Closing {
     if (life.sentFlushed && !before.sentFlushed) this.#sink.flushed()
     if (life.state === before.state) return
     this.#sink.moved(life.state)
+    const telling = this.#news !== undefined
     const news = (this.#news ??= [])
     news.push(() => this.#sink.entered(life.state))
     const info = this.#info
     if (info !== undefined) news.push(() => this.#sink.finished(info))
-    if (this.#telling) return
-    this.#telling = true
+    if (telling) return
     for (let next = news.shift(); next !== undefined; next = news.shift()) next()
-    this.#telling = false
+    this.#news = undefined
   }
 
   #perform(effect: Effect): void {
@@ -107,10 +106,10 @@ export class Closing {
         this.#sender.end()
         break
       case 'start-deadline':
-        this.#cancelDeadline = timers.after(closeTimeout, () => this.dispatch('deadline'))
+        this.#run(timers.after(closeTimeout, () => this.dispatch('deadline')))
         break
       case 'start-linger':
-        this.#cancelLinger = timers.after(lingerTimeout, () => this.dispatch('linger'))
+        this.#run(timers.after(lingerTimeout, () => this.dispatch('linger')))
         break
       case 'destroy':
         this.#stopTimers()
@@ -122,8 +121,11 @@ export class Closing {
     }
   }
 
+  #run(timer: Cancel): void {
+    this.#running = [...(this.#running ?? []), timer]
+  }
+
   #stopTimers(): void {
-    this.#cancelDeadline?.()
-    this.#cancelLinger?.()
+    this.#running?.forEach((cancel) => cancel())
   }
 }

@@ -1,29 +1,12 @@
-/**
- * Puts messages together from the pieces that the decoder finds: RFC 6455 sections 5.4, 5.6 and 8.1. What it holds of
- * an unfinished message is at most 1 KiB and 18 times what has come of it, however it is cut, and charged to a budget.
- */
+/** Makes messages of the pieces that the decoder finds: RFC 6455 sections 5.4, 5.6 and 8.1. */
 import { Buffer } from 'node:buffer'
 import type { FrameSink } from '../frames/decoder.ts'
 import { type ControlOpcode, type MessageOpcode, Opcode } from '../frames/opcode.ts'
-import { decodeUtf8, Utf8Checker, utf8Text } from '../frames/utf8.ts'
+import { decodeUtf8, utf8Text } from '../frames/utf8.ts'
 import { type Violation, violation } from '../frames/violation.ts'
 import type { Budget } from './budget.ts'
 import type { MessageSink } from './message.ts'
-
-/** Empty fragments in a row that a message may have: legal, but so many serve nobody. */
-const maxEmptyFragments = 1024
-/** Small pieces are copied together into blocks, the first and the largest of this many bytes. */
-const firstBlock = 1024
-const largestBlock = 64 * 1024
-/**
- * Room is made for so many times what has come: the length that a peer announces is not trusted further. A message that
- * begins with a read of 64 KiB, header and all, has all its room at once up to 1 MiB; what is not written to yet takes no memory
- * of the machine. What a long piece finds too short in the block before it stays unused, which makes it 18 times in all.
- */
-const foresight = 17
-
-/** What everybody has who holds nothing. */
-const noParts: Buffer[] = []
+import { UnfinishedMessage } from './unfinished-message.ts'
 
 /** What `subarray` makes its Buffers by: ECMAScript's way for a class to say so. `Buffer.from` takes 13 ns more. */
 const View: new (memory: ArrayBufferLike, offset: number, length: number) => Buffer = Reflect.get(
@@ -50,18 +33,7 @@ export class Receiver implements FrameSink {
   readonly #sink: MessageSink
   readonly #budget: Budget
   /** A message has begun and not ended. */
-  #unfinished = false
-  #utf8: Utf8Checker | undefined
-  #emptyFragments = 0
-
-  /** What has come of it: blocks that are full, and the one that is being filled. */
-  #parts: Buffer[] = noParts
-  #size = 0
-  #block: Buffer | undefined
-  #blockUsed = 0
-  /** The part of the block that the decoder was told to put the next piece in. */
-  #room: Buffer | undefined
-  #charged = 0
+  #message: UnfinishedMessage | undefined
 
   constructor(sink: MessageSink, budget: Budget) {
     this.#sink = sink
@@ -70,30 +42,24 @@ export class Receiver implements FrameSink {
 
   /** A long piece of a message that must be joined anyway is unmasked right into its place. */
   room(size: number, left: number): Buffer | undefined {
-    if (!this.#makeRoom(size, left)) return undefined
-    this.#room = this.#block!.subarray(this.#blockUsed, this.#blockUsed + size)
-    return this.#room
+    return this.#begun.room(size, left)
+  }
+
+  /** Before a long message goes on, its place may be asked for. */
+  roomAhead(left: number): Buffer | undefined {
+    return this.#message?.roomAhead(left)
   }
 
   data(opcode: MessageOpcode, chunk: Buffer, start: number, end: number, last: boolean, rsv1: boolean): void {
-    if (last && !this.#unfinished) {
+    if (last && this.#message === undefined) {
       if (rsv1) this.#sink.compressed!(opcode, [chunk.subarray(start, end)], end - start)
       else this.#deliverWhole(opcode, chunk, start, end)
       return
     }
-    this.#unfinished = true
     // RFC 7692 6: what is compressed can be judged when it is decompressed.
-    if (opcode === Opcode.text && !rsv1) {
-      this.#utf8 ??= new Utf8Checker()
-      if (!this.#utf8.push(chunk, start, end)) return this.#fail(violation('bad-utf8'))
-    }
-    if (start < end) {
-      this.#emptyFragments = 0
-      if (!this.#keep(chunk, start, end)) return this.#fail(violation('process-budget'))
-    } else if (++this.#emptyFragments > maxEmptyFragments) {
-      return this.#fail(violation('empty-fragments'))
-    }
-    if (last) this.#deliverJoined(opcode, rsv1)
+    const fault = this.#begun.add(chunk, start, end, opcode === Opcode.text && !rsv1)
+    if (fault !== undefined) this.#fail(violation(fault))
+    else if (last) this.#deliverJoined(opcode, this.#begun, rsv1)
   }
 
   control(opcode: ControlOpcode, payload: Buffer): void {
@@ -106,16 +72,12 @@ export class Receiver implements FrameSink {
 
   /** Lets go of an unfinished message. */
   clear(): void {
-    this.#budget.release(this.#charged)
-    this.#charged = 0
-    this.#parts = noParts
-    this.#size = 0
-    this.#block = undefined
-    this.#blockUsed = 0
-    this.#room = undefined
-    this.#utf8 = undefined
-    this.#emptyFragments = 0
-    this.#unfinished = false
+    this.#message?.release()
+    this.#message = undefined
+  }
+
+  get #begun(): UnfinishedMessage {
+    return (this.#message ??= new UnfinishedMessage(this.#budget))
   }
 
   #deliverWhole(opcode: MessageOpcode, chunk: Buffer, start: number, end: number): void {
@@ -128,102 +90,12 @@ export class Receiver implements FrameSink {
     else this.#sink.message(text)
   }
 
-  #deliverJoined(opcode: MessageOpcode, rsv1: boolean): void {
-    if (this.#utf8?.complete === false) return this.#fail(violation('bad-utf8'))
-    const size = this.#size
-    if (rsv1) {
-      this.#sealBlock()
-      const parts = this.#parts
-      this.clear()
-      return this.#sink.compressed!(opcode, parts, size)
-    }
-    const whole = this.#whole()
+  #deliverJoined(opcode: MessageOpcode, message: UnfinishedMessage, rsv1: boolean): void {
+    if (!message.complete) return this.#fail(violation('bad-utf8'))
     this.clear()
+    if (rsv1) return this.#sink.compressed!(opcode, message.parts, message.size)
+    const { whole } = message
     this.#sink.message(opcode === Opcode.text ? utf8Text(whole, 0, whole.length) : whole)
-  }
-
-  /** The message in one piece: without a copy where there is only one block. */
-  #whole(): Buffer {
-    if (this.#block !== undefined && this.#size === this.#blockUsed)
-      return this.#block.subarray(0, this.#size)
-    this.#sealBlock()
-    return Buffer.concat(this.#parts, this.#size)
-  }
-
-  /** Keeps a piece, as a copy: a view would pin its whole chunk. */
-  #keep(chunk: Buffer, start: number, end: number): boolean {
-    if (chunk === this.#room) {
-      this.#room = undefined
-      this.#use(end - start)
-      return true
-    }
-    for (let at = start; at < end;) {
-      if (
-        this.#free === 0 &&
-        !this.#addBlock(Math.min(largestBlock, Math.max(firstBlock, end - at, this.#size)))
-      )
-        return false
-      const copied = chunk.copy(this.#block!, this.#blockUsed, at, end)
-      this.#use(copied)
-      at += copied
-    }
-    return true
-  }
-
-  get #free(): number {
-    return this.#block === undefined ? 0 : this.#block.length - this.#blockUsed
-  }
-
-  #use(size: number): void {
-    this.#blockUsed += size
-    this.#size += size
-  }
-
-  /** Room in one block for `size` bytes, and as far as foresight goes for the `left` bytes that are to follow. */
-  #makeRoom(size: number, left: number): boolean {
-    if (this.#free >= size) return true
-    const needed = this.#size + size
-    const whole = needed + left
-    // Half of it at most, when not all, so that there will be as much to come as there is to copy.
-    const capacity = whole <= foresight * needed ? whole : Math.min(foresight * needed, Math.floor(whole / 2))
-    // To copy the only block into a longer one costs less than to join blocks in the end, if it is done seldom.
-    if (this.#size === this.#blockUsed && capacity >= 2 * this.#size) return this.#growBlock(capacity)
-    return this.#addBlock(capacity - this.#size)
-  }
-
-  /** Behind the block that there is. */
-  #addBlock(length: number): boolean {
-    if (!this.#charge(length)) return false
-    this.#sealBlock()
-    this.#block = Buffer.allocUnsafeSlow(length)
-    this.#blockUsed = 0
-    return true
-  }
-
-  /** In the place of the block that there is. */
-  #growBlock(length: number): boolean {
-    if (!this.#charge(length)) return false
-    const grown = Buffer.allocUnsafeSlow(length)
-    const block = this.#block
-    if (block !== undefined) {
-      block.copy(grown, 0, 0, this.#blockUsed)
-      this.#budget.release(block.length)
-      this.#charged -= block.length
-    }
-    this.#block = grown
-    return true
-  }
-
-  #sealBlock(): void {
-    if (this.#block === undefined) return
-    if (this.#parts === noParts) this.#parts = []
-    this.#parts.push(this.#block.subarray(0, this.#blockUsed))
-  }
-
-  #charge(bytes: number): boolean {
-    if (!this.#budget.charge(bytes)) return false
-    this.#charged += bytes
-    return true
   }
 
   #fail(violation: Violation): void {
