@@ -41,8 +41,8 @@ export class Receiver implements FrameSink {
   }
 
   /** A long piece of a message that must be joined anyway is unmasked right into its place. */
-  room(size: number, left: number): Buffer | undefined {
-    return this.#begun.room(size, left)
+  room(size: number, left: number, chunk: Buffer | undefined): Buffer | undefined {
+    return this.#begun.room(size, left, chunk)
   }
 
   /** Before a long message goes on, its place may be asked for. */
