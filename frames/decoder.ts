@@ -38,6 +38,11 @@ export interface FrameSink {
    * that: its beginning may be the place.
    */
   room?(size: number, left: number, chunk: Buffer | undefined): Buffer | undefined
+  /**
+   * Where some of the next `left` bytes of a message may be put before they come, from the first one on. Undefined lets
+   * them come in a chunk.
+   */
+  roomAhead?(left: number): Buffer | undefined
   /** A whole control frame; at most 125 bytes. */
   control(opcode: ControlOpcode, payload: Buffer): void
   /** The peer broke a rule. Nothing follows. */
@@ -128,6 +133,23 @@ export class Decoder {
       return
     }
     this.#run(chunk)
+  }
+
+  /**
+   * Where the next bytes may be read to instead of into a chunk, if they are the rest of a long frame and not masked.
+   * `filled` tells that they have come; until then there must be no `push`, or the room is no more.
+   */
+  roomAhead(): Buffer | undefined {
+    const apart = this.#remaining < longPiece || this.#key !== 0 || this.#held || this.#stopped
+    return apart ? undefined : this.#sink.roomAhead?.(this.#remaining)
+  }
+
+  /** The first `size` bytes of what `roomAhead` has returned have come. */
+  filled(room: Buffer, size: number): void {
+    if (this.#stopped) return
+    this.#remaining -= size
+    const frameEnds = this.#remaining === 0
+    this.#piece(room, 0, size, frameEnds, frameEnds && (this.#first & finBit) !== 0)
   }
 
   /** Keeps what is not yet decoded, and what will come, until `resume`. */

@@ -1,15 +1,17 @@
 /** The client's half of the opening handshake: RFC 6455 section 4.1 over `node:http` and `node:https`. */
 import { Buffer } from 'node:buffer'
 import {
+  Agent as HttpAgent,
   type ClientRequest,
   type IncomingMessage,
   request as httpRequest,
   type RequestOptions,
 } from 'node:http'
-import { request as httpsRequest } from 'node:https'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { connecting, namedHost } from './connecting.ts'
 import { Connection } from './connection.ts'
+import { DirectInput } from './direct-input.ts'
 import { HandshakeError } from './errors.ts'
 import { offer } from './deflate/parameters.ts'
 import { judgeResponse, type Offer, upgradeHeaders } from './handshake.ts'
@@ -38,6 +40,18 @@ const credentialHeaders: ReadonlySet<string> = new Set([
   'cookie',
   'proxy-authorization',
   'host',
+])
+
+/** The same of the options for TLS, and the name that the first server was to show a certificate for. */
+const credentialOptions: ReadonlySet<string> = new Set([
+  'cert',
+  'key',
+  'passphrase',
+  'pfx',
+  'pskCallback',
+  'secureContext',
+  'servername',
+  'session',
 ])
 
 /**
@@ -73,7 +87,7 @@ async function open(first: Target, options: ConnectOptions): Promise<Connection>
   const limit = new TimeLimit(timers, timeout, () => {
     attempt.abort(new HandshakeError(`the opening handshake took longer than ${timeout} ms`))
   })
-  const askInTurn = async (target: Target, headers: Headers): Promise<Connection | HandshakeError> => {
+  const askInTurn = async (target: Target, terms: ConnectOptions): Promise<Connection | HandshakeError> => {
     const turn = connecting.turn()
     const inTurn = async (hosts: readonly string[]): Promise<void> => {
       limit.stop() // The wait for those before is none of this server's time.
@@ -82,7 +96,7 @@ async function open(first: Target, options: ConnectOptions): Promise<Connection>
     }
     limit.start()
     try {
-      return await ask(target, headers, options, attempt.signal, inTurn)
+      return await ask(target, terms, attempt.signal, inTurn)
     } finally {
       turn.end()
       limit.stop()
@@ -90,8 +104,8 @@ async function open(first: Target, options: ConnectOptions): Promise<Connection>
   }
   try {
     let target = first
-    let { headers = {} } = options
-    let answer = await askInTurn(target, headers)
+    let terms = options
+    let answer = await askInTurn(target, terms)
     for (let left = followRedirects; !(answer instanceof Connection); left--) {
       const next = left > 0 ? redirectTarget(target, answer) : undefined
       if (next === undefined) throw answer
@@ -99,9 +113,9 @@ async function open(first: Target, options: ConnectOptions): Promise<Connection>
         target = { ...next, credentials: next.credentials ?? target.credentials }
       } else {
         target = next
-        headers = withoutCredentials(headers)
+        terms = withoutCredentials(terms)
       }
-      answer = await askInTurn(target, headers)
+      answer = await askInTurn(target, terms)
     }
     return answer
   } finally {
@@ -112,7 +126,6 @@ async function open(first: Target, options: ConnectOptions): Promise<Connection>
 /** One request: resolves with the connection, or with the refusal when it might be a redirect. */
 async function ask(
   target: Target,
-  headers: Headers,
   options: ConnectOptions,
   signal: AbortSignal,
   inTurn: (hosts: readonly string[]) => Promise<void>,
@@ -128,7 +141,9 @@ async function ask(
   const lookup = byName && lookupInTurn(byName, target.port, inTurn)
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()
-    const request = send(target, headers, options, upgradeHeaders(offered, options.origin), lookup)
+    const input = new DirectInput()
+    const request = send(target, options, upgradeHeaders(offered, options.origin), input, lookup)
+    request.on('socket', (socket) => input.attach(socket))
     const onAbort = (): void => {
       reject(signal.reason)
       request.destroy()
@@ -153,6 +168,7 @@ async function ask(
           protocol: verdict.protocol,
           deflate: verdict.deflate,
           url: target.url,
+          input,
         }),
       )
     })
@@ -174,9 +190,9 @@ async function ask(
 
 function send(
   target: Target,
-  headers: Headers,
   options: ConnectOptions,
   own: Record<string, string>,
+  onread: DirectInput,
   lookup: LookupFunction | undefined,
 ): ClientRequest {
   const { host, port, path, socketPath, authority, credentials } = target
@@ -185,8 +201,8 @@ function send(
     path,
     ...(credentials === undefined ? {} : { auth: credentials }),
     // Ours, then the caller's Host or Origin in their place; the rest of ours was checked to be ours alone.
-    headers: overlay({ Host: authority, ...own }, headers),
-    agent: options.agent ?? false,
+    headers: overlay({ Host: authority, ...own }, options.headers ?? {}),
+    agent: options.agent ?? new (target.secure ? HttpsAgent : HttpAgent)({ onread }),
     ...(lookup === undefined ? {} : { lookup }),
   }
   const sent = target.secure ? httpsRequest({ ...options.tls, ...request }) : httpRequest(request)
@@ -206,10 +222,15 @@ function overlay(first: Headers, second: Headers): Record<string, string | strin
   )
 }
 
-function withoutCredentials(headers: Headers): Headers {
-  return Object.fromEntries(
-    Object.entries(headers).filter(([name]) => !credentialHeaders.has(lowerAscii(name))),
-  )
+function withoutCredentials(options: ConnectOptions): ConnectOptions {
+  const { headers = {}, tls = {} } = options
+  return {
+    ...options,
+    headers: Object.fromEntries(
+      Object.entries(headers).filter(([name]) => !credentialHeaders.has(lowerAscii(name))),
+    ),
+    tls: Object.fromEntries(Object.entries(tls).filter(([name]) => !credentialOptions.has(name))),
+  }
 }
 
 /** Where a redirect leads; undefined where it is none that may be followed: never from wss to ws, nor to a Unix socket. */

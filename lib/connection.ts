@@ -19,6 +19,7 @@ import { Closing, type ClosingSink } from './closing.ts'
 import { Deflater } from './deflate/deflater.ts'
 import { type DeflateAgreement, type DeflateLimits, limitsFrom } from './deflate/parameters.ts'
 import { Awaited } from './awaited.ts'
+import type { DirectInput, InputSink } from './direct-input.ts'
 import { asError, ConnectionClosedError, ProtocolError } from './errors.ts'
 import { iteratorOf, type Parts, streamFragments } from './fragment-stream.ts'
 import { type HeartbeatMember, heartbeatOf } from './heartbeat.ts'
@@ -67,6 +68,8 @@ export interface ConnectionInit extends ConnectionOptions {
   readonly deflate?: DeflateAgreement | undefined
   /** @internal What the options come to, where that has been worked out already. */
   readonly settings?: ConnectionSettings
+  /** @internal What comes on the socket beside its 'data'. */
+  readonly input?: DirectInput
   /** Called with what a listener threw, instead of a process warning. */
   readonly onHandlerError?: (error: unknown, connection: Connection) => void
   /** Called when the connection has closed, before anybody else hears of it. */
@@ -81,7 +84,7 @@ export let failHandler: (connection: Connection, error: unknown) => void
 let onNewListener: (this: Connection, event: string | symbol) => void
 
 /** What the parts of a connection tell it. One object, since an idle connection would pay for a closure for each. */
-type Inside = ReaderSink & SenderSink & ClosingSink & HeartbeatMember
+type Inside = InputSink & ReaderSink & SenderSink & ClosingSink & HeartbeatMember
 let insideOf: (connection: Connection) => Inside
 
 /** A socket knows its connection, so that its listeners are the same for all. */
@@ -147,6 +150,18 @@ export class Connection
 
       constructor(connection: Connection) {
         this.#of = connection
+      }
+
+      read(chunk: Buffer): void {
+        this.#of.#read(chunk)
+      }
+
+      roomAhead(): Buffer | undefined {
+        return this.#of.#reader.roomAhead()
+      }
+
+      filled(room: Buffer, size: number): void {
+        this.#of.#filled(room, size)
       }
 
       deliver(message: Message): boolean {
@@ -243,6 +258,7 @@ export class Connection
     heartbeatOf(timers).add(inside)
     this.#watchListeners()
     this.#listenTo(socket)
+    init.input?.feed(inside)
   }
 
   /** Who has closed what; see `ConnectionState`. */
@@ -434,6 +450,13 @@ export class Connection
     // A socket that ended or died during the handshake will not say so again.
     if (socket.readableEnded) process.nextTick(() => this.#reader.end())
     if (socket.closed) process.nextTick(() => this.#closing.dispatch('socket-closed'))
+  }
+
+  #filled(room: Buffer, size: number): void {
+    this.#watch.heard(size)
+    this.#sender.cork()
+    this.#reader.filled(room, size)
+    this.#sender.uncork()
   }
 
   #read(chunk: Buffer): void {

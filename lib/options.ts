@@ -11,14 +11,14 @@ import { systemTimers, type Timers } from './timers.ts'
 import { parseUrl } from './url.ts'
 
 export interface KeepaliveOptions {
-  /** A Ping is sent when nothing has come for so long. 1 to 2^31 - 1; default 25 000. */
+  /** A Ping is sent when nothing has come for this long. 1 to 2^31 - 1; default 25 000. */
   readonly interval?: number
-  /** The peer is given up when nothing has come for so long behind it. 1 to 2^31 - 1; default 20 000. */
+  /** The peer is given up when nothing has come for this long after that Ping. 1 to 2^31 - 1; default 20 000. */
   readonly timeout?: number
 }
 
 export interface CompressionOptions {
-  /** Messages of so many bytes or more are compressed. Default 256. */
+  /** Messages of at least this many bytes are compressed. 0 to 2^32; default 256. */
   readonly threshold?: number
   /** zlib's level, 0 to 9. Default 6. */
   readonly level?: number
@@ -37,7 +37,7 @@ export interface CompressionOptions {
 export interface RateLimitOptions {
   /** Frames in each interval: a message is one or several; its fragments, Pings and Pongs count too. Default no limit. */
   readonly messages?: number
-  /** Bytes in each interval, as they come over the wire; not less than the longest message has. Default no limit. */
+  /** Bytes in each interval, as they come over the wire; set it no lower than the longest message. Default no limit. */
   readonly bytes?: number
   /** 1000 to 2^31 - 1; default 1000. An interval's worth may come at once. */
   readonly interval?: number
@@ -47,13 +47,13 @@ export interface RateLimitOptions {
 
 /** What both roles share. */
 export interface ConnectionOptions {
-  /** How long the closing handshake may take before TCP is cut. Default 10 000. */
+  /** How long the closing handshake may take before TCP is cut. 1 to 2^31 - 1; default 10 000. */
   readonly closeTimeout?: number
-  /** How long to wait for the peer's end of TCP when all has been said. Default 2 000. */
+  /** How long to wait for the peer's end of TCP when all has been said. 1 to 2^31 - 1; default 2 000. */
   readonly lingerTimeout?: number
   /**
    * An unfinished frame or message must come on by 1 KiB, or to the end of a frame, within this time; else 1008.
-   * Default 30 000.
+   * 1 to 2^31 - 1; default 30 000.
    */
   readonly progressTimeout?: number
   /** Pings that find out whether the peer is still there; `false` for none. Default: on a server on, on a client off. */
@@ -63,9 +63,9 @@ export interface ConnectionOptions {
    * 512 MiB; default 16 MiB.
    */
   readonly maxMessageSize?: number
-  /** `send` returns false from so many buffered bytes on. Default 1 MiB. */
+  /** `send` returns false from this many buffered bytes on; at most `maxBufferedAmount`. 1 to 2^32; default 1 MiB. */
   readonly highWaterMark?: number
-  /** A `send` on top of so many buffered bytes meets `onBackpressure`. Default 16 MiB. */
+  /** A `send` when more than this many bytes are buffered meets `onBackpressure`. 1 to 2^32; default 16 MiB. */
   readonly maxBufferedAmount?: number
   /** Ends the connection with 1008, or drops the message (`send` returns false). Default `terminate`. */
   readonly onBackpressure?: 'terminate' | 'drop'
@@ -117,9 +117,15 @@ export interface ConnectOptions extends ConnectionOptions {
   readonly tls?: TlsOptions
   /** Aborts the attempt at any stage; `connect` rejects with its reason. It has no say once the connection is open. */
   readonly signal?: AbortSignal
-  /** How long the opening handshake may take, look-ups and redirects included, waits for a turn not. Default 10 000. */
+  /**
+   * How long the opening handshake may take, look-ups and redirects included, waits for a turn not. 1 to 2^31 - 1;
+   * default 10 000.
+   */
   readonly handshakeTimeout?: number
-  /** How many redirects to follow; credentials are dropped where the origin changes. 0 to 20; default 0. */
+  /**
+   * How many redirects to follow; where the origin changes, credentials are dropped: Authorization, Cookie and Host of
+   * `headers`, certificate, key and `servername` of `tls`. Those of an `agent` are its own. 0 to 20; default 0.
+   */
   readonly followRedirects?: number
 }
 
@@ -149,11 +155,14 @@ export interface ServerOptions<Context = undefined> extends ConnectionOptions {
   readonly origins?: readonly string[] | ((origin: string | undefined, request: IncomingMessage) => boolean)
   /** Decides about a request: a Refusal turns it away, anything else becomes the `Context`. A throw is a 500. */
   readonly verify?: (request: IncomingMessage) => Context | Refusal | Promise<Context | Refusal>
-  /** How long a request and `verify` may take. Default 10 000. */
+  /** How long a request and `verify` may take. 1 to 2^31 - 1; default 10 000. */
   readonly handshakeTimeout?: number
-  /** Connections at one time; more are refused with 503. Default no limit. */
+  /** Connections at one time; more are refused with 503. 1 to 2^32; default no limit. */
   readonly maxConnections?: number
-  /** Connections at one time from one address; more are refused with 429. Default no limit. */
+  /**
+   * Connections at one time from one address; more are refused with 429. Behind a proxy all clients have its address, and
+   * over a Unix socket they have one together. 1 to 2^32; default no limit.
+   */
   readonly maxConnectionsPerAddress?: number
 }
 

@@ -59,17 +59,21 @@ export class PeerWatch {
     return now - mark.time >= this.#settings.progressTimeout
   }
 
-  /** What the keepalive makes of the silence: a Ping is due, or the peer is gone. While nothing is read, nothing. */
+  /**
+   * What the keepalive makes of the silence: a Ping is due, or the peer is gone. While nothing is read no answer can be
+   * seen; but only what is sent finds out that the peer has ended TCP, or is not there any more.
+   */
   silence(now: number, held: boolean): 'ping' | 'gone' | undefined {
     const { keepalive } = this.#settings
     if (keepalive === false) return undefined
-    if (this.#heard || held) {
+    const quiet = now - this.#quietSince
+    if (this.#heard || (held && quiet >= keepalive.interval)) {
+      const due = held && !this.#heard && !this.#outputWaited
       this.#heard = false
       this.#pinged = false
       this.#quietSince = now
-      return undefined
+      return due ? 'ping' : undefined
     }
-    const quiet = now - this.#quietSince
     if (quiet >= keepalive.interval + keepalive.timeout) return 'gone'
     if (quiet < keepalive.interval || this.#pinged) return undefined
     this.#pinged = true

@@ -106,9 +106,19 @@ export class Reader implements InflationSink {
   read(chunk: Buffer): void {
     this.#rateLimit?.bytes(chunk.length)
     this.#decoder.push(this.#ownsChunks ? chunk : Buffer.from(chunk))
-    this.#keepsRate()
-    this.#sips = false
-    this.#regulate()
+    this.#haveRead()
+  }
+
+  /** As the decoder's. */
+  roomAhead(): Buffer | undefined {
+    return this.#decoder.roomAhead()
+  }
+
+  /** What has come there counts as if it had been read in a chunk. */
+  filled(room: Buffer, size: number): void {
+    this.#rateLimit?.bytes(size)
+    this.#decoder.filled(room, size)
+    this.#haveRead()
   }
 
   /** Reads no more than a chunk a beat until the output has gone: nothing at all, and two could wait for each other. */
@@ -238,6 +248,12 @@ export class Reader implements InflationSink {
   }
 
   caughtUp(): void {
+    this.#regulate()
+  }
+
+  #haveRead(): void {
+    this.#keepsRate()
+    this.#sips = false
     this.#regulate()
   }
 

@@ -52,6 +52,13 @@ export class UnfinishedMessage {
     return this.#room
   }
 
+  /** Room for what may come next of a frame of which `left` bytes are to follow. Where little has come it is not worth a read. */
+  roomAhead(left: number): Buffer | undefined {
+    if (this.#size < firstBlock || (this.#free === 0 && !this.#makeRoom(1, left - 1))) return undefined
+    this.#room = this.#block!.subarray(this.#blockUsed, this.#blockUsed + Math.min(this.#free, left))
+    return this.#room
+  }
+
   /** Adds a piece; `text` has it checked as UTF-8 at once (8.1). Returns what is wrong. */
   add(chunk: Buffer, start: number, end: number, text: boolean): ViolationName | undefined {
     if (text) {

@@ -884,6 +884,89 @@ for (const options of [fromServer, fromClient]) {
   )
 }
 
+/** Has room for all that is to come of a long frame, and keeps how much that was. */
+class Ahead extends Calls {
+  readonly asked: number[] = []
+
+  roomAhead(left: number): Buffer {
+    this.asked.push(left)
+    return Buffer.alloc(left)
+  }
+
+  /** Reads so many bytes into the room there is. */
+  fill(bytes: Buffer): void {
+    const room = this.decoder.roomAhead() ?? Buffer.alloc(0)
+    bytes.copy(room)
+    this.decoder.filled(room, bytes.length)
+  }
+}
+
+await t.test(
+  '6455-6.2-stream-parsing: the rest of a long frame may come where the sink wants it',
+  async (t) => {
+    const text = '0123456789abcdefghi'.repeat(1000)
+    const frame = encodeFrame({ opcode: Opcode.text, payload: text, fin: false })
+    const end = encodeFrame({ opcode: Opcode.continuation, payload: text.slice(0, 5000) })
+    const calls = new Ahead(fromServer)
+    calls.decoder.push(frame.subarray(0, 1004))
+    calls.fill(frame.subarray(1004, 2004))
+    calls.fill(frame.subarray(2004, 2005))
+    t.same(calls.asked, [18_000, 17_000])
+    calls.decoder.push(frame.subarray(2005, 3004))
+    t.ok(calls.decoder.unfinished)
+    t.equal(calls.decoder.frames, 0)
+    calls.fill(frame.subarray(3004))
+    t.equal(calls.decoder.frames, 1)
+    t.ok(calls.decoder.unfinished, 'the message goes on')
+    t.equal(calls.decoder.roomAhead(), undefined, 'a header comes next')
+    calls.decoder.push(end.subarray(0, 4))
+    calls.fill(end.subarray(4))
+    t.notOk(calls.decoder.unfinished)
+    t.equal(calls.decoder.frames, 2)
+    calls.decoder.push(encodeFrame({ opcode: Opcode.ping, payload: 'p' }))
+    const cuts = [0, 1000, 2000, 2001, 3000, text.length]
+    t.same(calls.lines, [
+      ...cuts.slice(1).map((cut, index) => `data 1 ${text.slice(cuts[index], cut)}`),
+      `data 1 ${text.slice(0, 5000)}.`,
+      'control 9 p',
+    ])
+  },
+)
+
+await t.test(
+  'only the rest of a long frame without a mask is asked for ahead, and not while held',
+  async (t) => {
+    const payload = 'x'.repeat(5000)
+    const asked = (from: 'client' | 'server', size: number, come: number): number[] => {
+      const calls = new Ahead({ from, maxMessageSize: limit })
+      const maskKey = from === 'client' ? 0x37fa213d : undefined
+      const frame = encodeFrame({ opcode: Opcode.text, payload: payload.slice(0, size), maskKey })
+      calls.decoder.push(frame.subarray(0, come))
+      calls.decoder.roomAhead()
+      return calls.asked
+    }
+    t.same(asked('server', 5000, 3), [], 'the header is not there')
+    t.same(asked('server', 5000, 4), [5000])
+    t.same(asked('server', 5000, 4 + 904), [4096])
+    t.same(asked('server', 5000, 4 + 905), [], 'too short')
+    t.same(asked('client', 5000, 8), [], 'it must be unmasked')
+
+    const without = new Calls(fromServer)
+    const calls = new Ahead(fromServer)
+    for (const { decoder } of [without, calls]) decoder.push(hex('82 7f 0000000000010000 61'))
+    t.equal(without.decoder.roomAhead(), undefined, 'a sink without room')
+    calls.decoder.hold()
+    t.equal(calls.decoder.roomAhead(), undefined)
+    calls.decoder.resume()
+    const room = calls.decoder.roomAhead()
+    t.equal(room?.length, 0xffff)
+    calls.decoder.stop()
+    t.equal(calls.decoder.roomAhead(), undefined)
+    calls.decoder.filled(Buffer.alloc(10), 10)
+    t.same(calls.lines, ['data 2 a'], 'what comes behind the end is not told of')
+  },
+)
+
 await t.test('two decoders do not share anything', async (t) => {
   const one = new Calls(fromServer)
   const two = new Calls(fromServer)

@@ -51,6 +51,8 @@ export class MemorySocket extends Duplex {
     this.#capacity = capacity
     this.#onDestroy = onDestroy
     this.#atOnce = atOnce
+    // Node forgets what is written during a `_writev`.
+    if (atOnce) Object.assign(this, { _writev: undefined })
   }
 
   /** Ties the two ends together. */

@@ -3,6 +3,8 @@ import t, { type Test } from 'tap'
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import { createServer as createHttpsServer } from 'node:https'
+import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import {
   connect,
   type ConnectOptions,
@@ -130,6 +132,39 @@ await t.test('credentials stay with their origin', async (t) => {
     t.strictSame(requests[0]?.all('host'), [`127.0.0.1:${port}`])
     t.strictSame(requests[0]?.all('x-other'), ['kept'])
   }
+})
+
+await t.test('a client certificate stays with its origin, and so does servername', async (t) => {
+  const seen: unknown[] = []
+  const identities = { ...localhost, requestCert: true, rejectUnauthorized: false }
+  const listen = async (answer: (socket: Duplex) => void): Promise<number> => {
+    const https = createHttpsServer(identities)
+    https.on('upgrade', ({ socket }, wire) => {
+      if (socket instanceof TLSSocket)
+        seen.push([socket.servername, Object.keys(socket.getPeerCertificate()).length > 0])
+      answer(wire)
+    })
+    https.listen(0)
+    await once(https, 'listening')
+    t.teardown(() => void https.close())
+    return portOf(https)
+  }
+  const there = await listen((wire) => wire.end('HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n'))
+  const here = await listen((wire) =>
+    wire.end(`HTTP/1.1 302 There\r\nLocation: https://localhost:${there}/\r\nContent-Length: 0\r\n\r\n`),
+  )
+  const tls = {
+    ...localhost,
+    ca: localhost.cert,
+    servername: 'first.example',
+    checkServerIdentity: () => undefined,
+  }
+  const error = await failureOf(connect(`wss://localhost:${here}/`, { followRedirects: 1, tls }))
+  t.equal(error.status, 403)
+  t.strictSame(seen, [
+    ['first.example', true],
+    ['localhost', false],
+  ])
 })
 
 await t.test('credentials stay while the origin does, those of the URL too', async (t) => {

@@ -5,21 +5,34 @@ import { lookup as lookUp } from 'node:dns/promises'
 import { getEventListeners, once } from 'node:events'
 import { Agent, createServer } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
-import { connect as connectTcp, type LookupFunction } from 'node:net'
+import {
+  connect as connectTcp,
+  createServer as createTcpServer,
+  type LookupFunction,
+  type Socket,
+} from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
+import { Decoder } from '../../frames/decoder.ts'
+import { encodeFrame } from '../../frames/encoder.ts'
+import { Opcode } from '../../frames/opcode.ts'
+import { unfinishedMessages } from '../../lib/budget.ts'
 import { acceptFor } from '../../lib/handshake.ts'
 import {
   connect,
   type ConnectOptions,
   type Connection,
   HandshakeError,
+  type Message,
   WebSocketServer,
 } from '../../lib/index.ts'
+import { Random } from '../fuzz/random.ts'
 import { deferred } from '../help/deferred.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
 import { turns, until, watchProcess } from '../help/loop.ts'
-import { type Head, type RawPeer, rawServer, type RawServer, serverText } from '../help/raw-http.ts'
+import { type Head, RawPeer, rawServer, type RawServer, serverText } from '../help/raw-http.ts'
 import { portOf, serve } from '../help/serve.ts'
 import { elsewhere, expired, type Identity, localhost } from '../help/tls.ts'
 
@@ -904,6 +917,199 @@ class TunnelAgent extends Agent {
     })
   }
 }
+
+/** Servers of each kind that a client may read from, and with what options. */
+const transports = ['TCP', 'TLS', 'a Unix socket', 'TCP by an agent'] as const
+type Transport = (typeof transports)[number]
+/** Unix sockets so far, each with a name of its own. */
+let sockets = 0
+
+/** A connection over it, and the other side's socket, which sends just what a test says. */
+async function over(t: Test, transport: Transport): Promise<{ connection: Connection; peer: RawPeer }> {
+  const listener = transport === 'TLS' ? createTlsServer(localhost) : createTcpServer({ noDelay: true })
+  const peers = new Promise<RawPeer>((resolve) => {
+    listener.on(transport === 'TLS' ? 'secureConnection' : 'connection', (socket: Socket) => {
+      const peer = new RawPeer(socket)
+      void peer.head().then((request) => {
+        peer.write(acceptance(request))
+        resolve(peer)
+      })
+    })
+  })
+  const path = join(tmpdir(), `farewell-client-${process.pid}-${++sockets}.sock`)
+  if (transport === 'a Unix socket') listener.listen(path)
+  else listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const url = {
+    TCP: () => `ws://127.0.0.1:${portOf(listener)}/`,
+    TLS: () => `wss://127.0.0.1:${portOf(listener)}/`,
+    'a Unix socket': () => `ws+unix:${path}:/`,
+    'TCP by an agent': () => `ws://127.0.0.1:${portOf(listener)}/`,
+  }[transport]()
+  const connection = await opened(t, url, {
+    tls: { ca: localhost.cert },
+    ...(transport === 'TCP by an agent' ? { agent: new Agent() } : {}),
+  })
+  listener.close()
+  const peer = await peers
+  t.teardown(() => peer.socket.destroy())
+  return { connection, peer }
+}
+
+/** Messages of all sizes, some in fragments, and the frames that carry them. */
+function anyMessages(random: Random, count: number): { messages: Message[]; frames: Buffer } {
+  const messages: Message[] = []
+  const frames: Buffer[] = []
+  for (let n = 0; n < count; n++) {
+    const size = random.below(random.pick([100, 5000, 20_000, 70_000, 400_000]))
+    const isText = random.once(2)
+    const payload = isText ? Buffer.alloc(2 * (size >> 1), 'ä') : Buffer.alloc(size, `${n}: `)
+    const parts = random.pick([1, 1, 1, 3])
+    for (let part = 0; part < parts; part++) {
+      frames.push(
+        encodeFrame({
+          opcode: part > 0 ? Opcode.continuation : isText ? Opcode.text : Opcode.binary,
+          payload: payload.subarray(
+            Math.floor((part / parts) * payload.length),
+            Math.floor(((part + 1) / parts) * payload.length),
+          ),
+          fin: part === parts - 1,
+        }),
+      )
+      if (random.once(5)) frames.push(encodeFrame({ opcode: Opcode.pong, payload: 'here' }))
+    }
+    messages.push(isText ? payload.toString() : payload)
+  }
+  return { messages, frames: Buffer.concat(frames) }
+}
+
+function same(one: Message, other: Message): boolean {
+  return typeof one === typeof other && Buffer.from(one).equals(Buffer.from(other))
+}
+
+for (const transport of transports) {
+  await t.test(
+    `6455-6.2-stream-parsing, D6, over ${transport}: any messages in any cuts, kept until the end`,
+    async (t) => {
+      const seed = Number(process.env['SEED'] ?? 5)
+      t.comment(`SEED=${seed}`)
+      const random = new Random(seed, transport)
+      for (const cuts of ['whole', 'short', 'long'] as const) {
+        const { connection, peer } = await over(t, transport)
+        const { messages, frames } = anyMessages(random, cuts === 'short' ? 4 : 40)
+        const came: Message[] = []
+        connection.on('message', (message) => {
+          came.push(message)
+          // It reads on in the middle of a message, or a chunk of TLS.
+          if (!random.once(6)) return
+          connection.pause()
+          setImmediate(() => connection.resume())
+        })
+        const most = { whole: frames.length, short: 700, long: 200_000 }[cuts]
+        for (let at = 0; at < frames.length;) {
+          const end = at + 1 + random.below(most)
+          const part = frames.subarray(at, cuts === 'whole' ? undefined : end)
+          at += part.length
+          if (!peer.socket.write(part)) await once(peer.socket, 'drain')
+          if (random.once(3)) await turns()
+        }
+        await until(() => came.length === messages.length)
+        const wrong = messages.findIndex((message, at) => !same(message, came[at] ?? ''))
+        t.equal(wrong, -1, `${cuts}: they are as they were sent`)
+        connection.terminate()
+      }
+    },
+  )
+
+  await t.test(`6455-6.2-stream-parsing, over ${transport}: byte by byte`, async (t) => {
+    const { connection, peer } = await over(t, transport)
+    const payload = Buffer.alloc(9000, 'farewell, ')
+    const frame = encodeFrame({ opcode: Opcode.binary, payload })
+    for (let at = 0; at < frame.length; at++) {
+      peer.write(frame.subarray(at, at + 1))
+      // Where a read goes to changes when the header, 1 KiB and nearly all of it have come.
+      if (at < 8 || (at > 1020 && at < 1036) || (at > 4900 && at < 4920) || at > 8990) await turns()
+    }
+    t.ok(same(await connection.receive(), payload))
+  })
+
+  await t.test(
+    `D3, over ${transport}: who pauses in a long message gets it, and what is behind, later`,
+    async (t) => {
+      const { connection, peer } = await over(t, transport)
+      const payload = Buffer.alloc(300_000, 'farewell, ')
+      const frame = encodeFrame({ opcode: Opcode.binary, payload })
+      connection.on('ping', () => connection.pause())
+      peer.write(frame.subarray(0, 100_000))
+      await turns(3)
+      connection.pause()
+      peer.write(frame.subarray(100_000))
+      peer.write(serverText('behind'))
+      peer.socket.end()
+      await turns(5)
+      const first = connection.receive()
+      connection.resume()
+      t.ok(same(await first, payload))
+      t.equal(await connection.receive(), 'behind')
+      t.match(await connection.closed, { code: 1006, trigger: 'peer-fin' })
+    },
+  )
+
+  await t.test(
+    `6455-7.1.5-lost-1006, over ${transport}: the end in the middle of a long message`,
+    async (t) => {
+      for (const end of ['FIN', 'terminate', 'violation'] as const) {
+        const { connection, peer } = await over(t, transport)
+        const before = unfinishedMessages.used
+        const payload = Buffer.alloc(300_000, 'farewell, ')
+        const frame = encodeFrame({ opcode: Opcode.text, payload })
+        peer.write(frame.subarray(0, 100_000))
+        await until(() => unfinishedMessages.used > before)
+        if (end === 'FIN') peer.socket.end(frame.subarray(100_000, 150_000))
+        else if (end === 'terminate') connection.terminate()
+        else {
+          peer.write(Buffer.concat([frame.subarray(100_000, 150_000), Buffer.alloc(50_000, 0xff)]))
+          t.match(await peer.take((bytes) => (bytes.length >= 8 ? 8 : undefined)), { 0: 0x88 })
+          // Thrown away, until the end of TCP.
+          peer.write(Buffer.alloc(200_000))
+          peer.socket.end()
+        }
+        const trigger = { FIN: 'peer-fin', terminate: 'terminate', violation: 'protocol-error' }[end]
+        t.match(await connection.closed, { trigger })
+        t.equal(unfinishedMessages.used, before, 'D4: nothing of it is held')
+      }
+    },
+  )
+}
+
+await t.test('D11: a client asks where to read to, unless an agent has the socket', async (t) => {
+  const asked = t.capture(Decoder.prototype, 'roomAhead')
+  for (const transport of transports) {
+    const { connection, peer } = await over(t, transport)
+    asked()
+    peer.write(serverText('x'))
+    t.equal(await connection.receive(), 'x')
+    await turns()
+    t.equal(asked().length > 0, transport !== 'TCP by an agent', transport)
+  }
+})
+
+await t.test('6455-4.1-early-frames: a message that the 101 cuts, and long ones behind it', async (t) => {
+  const payload = Buffer.alloc(200_000, 'farewell, ')
+  const frame = encodeFrame({ opcode: Opcode.binary, payload })
+  const server = await rawServer(t, (peer, request) => {
+    peer.write(Buffer.concat([Buffer.from(acceptance(request)), serverText('first'), frame, frame]))
+    peer.write(serverText('last'))
+  })
+  const connection = await opened(t, server.url)
+  connection.pause()
+  await turns(5)
+  connection.resume()
+  t.equal(await connection.receive(), 'first')
+  t.ok(same(await connection.receive(), payload))
+  t.ok(same(await connection.receive(), payload))
+  t.equal(await connection.receive(), 'last')
+})
 
 await t.test('6455-4.1-proxy-connect: an agent may tunnel', async (t) => {
   const { server: backend, port } = await serve(t)

@@ -463,6 +463,23 @@ await t.test('S3: a held input hides neither a dead peer nor a Close that is awa
   t.ok((await closing).wasClean)
 })
 
+await t.test('D10: a peer that left while nobody takes its messages is found out', async (t) => {
+  for (const [options, stop] of [
+    [{ maxQueuedMessages: 1 }, () => {}],
+    [{}, (connection: Connection) => connection.pause()],
+  ] as const) {
+    const { connection, peer, timers } = open(options)
+    stop(connection)
+    for (let n = 0; n < 3; n++) peer.text('x')
+    await settle()
+    peer.socket.destroy()
+    await settle()
+    t.equal(connection.state, 'open', 'its end waits behind what is not read')
+    for (let second = 1; second <= 26; second++) timers.advance(1000)
+    t.match(await connection.closed, { trigger: 'socket-error', error: { code: 'EPIPE' } })
+  }
+})
+
 await t.test('D10: pings that fill the output make a dropped send wait as well', async (t) => {
   const { connection, socket } = open({ maxBufferedAmount: 100, onBackpressure: 'drop' })
   socket.stall()
@@ -1247,7 +1264,8 @@ await t.test(
     connection.resume()
     timers.advance(2_000)
     await settle()
-    t.strictSame(peer.wire, ['ping'])
+    t.strictSame([...new Set(peer.wire)], ['ping'])
+    t.equal(peer.wire.length, 51, 'one an interval')
     peer.text('any sign of life')
     await settle()
     timers.advance(3_000)

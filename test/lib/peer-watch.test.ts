@@ -57,14 +57,28 @@ await t.test('R2: what the kernel takes at once is no sign of the peer', async (
   t.equal(before.silence(25_000, false), 'ping', 'nor what it took before the first look')
 })
 
-await t.test('D10: while we do not read, silence is our own doing', async (t) => {
-  const watch = new PeerWatch(settings, 0)
-  t.equal(watch.silence(25_000, false), 'ping')
-  t.equal(watch.silence(100_000, true), undefined)
-  t.equal(watch.silence(124_999, false), undefined)
-  t.equal(watch.silence(125_000, false), 'ping')
-  t.equal(watch.silence(145_000, false), 'gone')
-})
+await t.test(
+  'D10: while we do not read, silence is our own doing: the peer is asked and not given up',
+  async (t) => {
+    const watch = new PeerWatch(settings, 0)
+    t.equal(watch.silence(25_000, false), 'ping')
+    t.equal(watch.silence(30_000, true), 'ping')
+    t.equal(watch.silence(54_999, true), undefined)
+    t.equal(watch.silence(100_000, true), 'ping')
+    t.equal(watch.silence(124_999, false), undefined)
+    t.equal(watch.silence(125_000, false), 'ping')
+    t.equal(watch.silence(145_000, false), 'gone')
+
+    const talking = new PeerWatch(settings, 0)
+    talking.heard(1)
+    t.equal(talking.silence(25_000, true), undefined, 'it has just been heard')
+
+    const stuck = new PeerWatch(settings, 0)
+    stuck.output(5000, 0)
+    t.equal(stuck.silence(25_000, true), undefined, 'what is on its way to the peer asks well enough')
+    t.equal(stuck.silence(49_999, false), undefined)
+  },
+)
 
 await t.test('D10: without keepalive nobody is given up', async (t) => {
   const watch = new PeerWatch({ ...settings, keepalive: false }, 0)

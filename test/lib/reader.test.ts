@@ -28,6 +28,7 @@ interface Options {
   listening?: boolean
   maxMessageSize?: number
   rateLimit?: RateLimit
+  from?: 'client' | 'server'
 }
 
 function begin(options: Options = {}) {
@@ -50,10 +51,10 @@ function begin(options: Options = {}) {
     },
     ended: (): void => void events.push('ended'),
   }
-  const { maxQueuedMessages = 2, maxMessageSize = mebibyte, rateLimit } = options
+  const { maxQueuedMessages = 2, maxMessageSize = mebibyte, rateLimit, from = 'client' } = options
   const reader: Reader = new Reader(
     socket,
-    { from: 'client', maxQueuedMessages, maxMessageSize, rateLimit, deflate: undefined },
+    { from, maxQueuedMessages, maxMessageSize, rateLimit, deflate: undefined },
     sink,
   )
   socket.on('data', (chunk: Buffer) => reader.read(chunk))
@@ -485,6 +486,26 @@ await t.test('K5, rateLimit: once everything is thrown away, nothing is counted 
     t.strictSame(events, ['a', 'b', 'c'], onExcess)
     t.notOk(reader.held)
   }
+})
+
+await t.test('rateLimit: what is read ahead into its room counts as what comes in a chunk', async (t) => {
+  const timers = new FakeTimers()
+  const messages = Number.MAX_SAFE_INTEGER
+  const rateLimit = new RateLimit({ messages, bytes: 20_000, interval: 1000, onExcess: 'pause' }, timers)
+  const { socket, reader, events } = begin({ listening: true, rateLimit, from: 'server' })
+  const frame = encodeFrame({ opcode: Opcode.text, payload: 'x'.repeat(30_000) })
+  reader.read(frame.subarray(0, 10_000))
+  const room = reader.roomAhead() ?? Buffer.alloc(0)
+  frame.copy(room, 0, 10_000)
+  reader.filled(room, 10_000)
+  t.notOk(reader.held)
+  frame.copy(room, 0, 20_000)
+  reader.filled(reader.roomAhead() ?? room, 9_000)
+  t.ok(reader.held)
+  t.ok(socket.isPaused())
+  t.equal(reader.roomAhead(), undefined, 'nothing is to come')
+  t.strictSame(events, [])
+  reader.stop()
 })
 
 await t.test('D10: a larger maxMessageSize makes room in the process budget', async (t) => {

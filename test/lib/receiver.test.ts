@@ -6,6 +6,7 @@ import { type MessageOpcode, Opcode } from '../../frames/opcode.ts'
 import { Budget } from '../../lib/budget.ts'
 import type { Message } from '../../lib/message.ts'
 import { Receiver } from '../../lib/receiver.ts'
+import { Random } from '../fuzz/random.ts'
 
 const mebibyte = 1024 * 1024
 
@@ -52,6 +53,16 @@ class Reception {
       this.decoder.push(own)
     }
     return this
+  }
+
+  /** As `push`, but into the room that there is for what comes next. Returns how much that is. */
+  fill(bytes: Uint8Array): number {
+    const room = this.decoder.roomAhead()
+    if (room === undefined) return 0
+    const size = Math.min(room.length, bytes.length)
+    room.set(bytes.subarray(0, size))
+    this.decoder.filled(room, size)
+    return size
   }
 
   /** In two chunks. */
@@ -462,6 +473,97 @@ await t.test('D4: with room made ahead it holds 18 times what has come and 1 KiB
     t.equal(reception.budget.used, 0)
   }
   t.ok(most > 12 && most <= 18, `at most ${most} times`)
+})
+
+await t.test(
+  'D4, 6455-5.4-no-frame-boundary-meaning: read into room ahead or not, the same messages',
+  async (t) => {
+    const random = new Random(Number(process.env['SEED'] ?? 11))
+    t.comment(`SEED=${process.env['SEED'] ?? 11}`)
+    let most = 0
+    let filled = 0
+    for (let round = 0; round < 300; round++) {
+      const reception = new Reception()
+      const kinds: readonly [number, ...number[]] = [10, 5000, 70_000, 300_000]
+      const type = random.pick([text, binary])
+      const sizes = Array.from({ length: 1 + random.below(4) }, () => 1 + random.below(random.pick(kinds)))
+      // Characters of two bytes, which the cuts go through.
+      const payload = Buffer.alloc(
+        sizes.reduce((sum, size) => sum + size),
+        'ä',
+      )
+      payload.write('x', payload.length - 1)
+      if (payload.length % 2 === 0) payload.write('x', payload.length - 2)
+      let at = 0
+      const bytes = Buffer.concat(
+        sizes.map((size, n) =>
+          encodeFrame({
+            opcode: n === 0 ? type : continuation,
+            payload: payload.subarray(at, (at += size)),
+            fin: n === sizes.length - 1,
+          }),
+        ),
+      )
+      let come = 0
+      while (come < bytes.length) {
+        const next = bytes.subarray(come, come + 1 + random.below(random.pick([5000, 65_536])))
+        const size = random.once(4) ? 0 : reception.fill(next)
+        if (size === 0) reception.push(next)
+        filled += size
+        come += size || next.length
+        most = Math.max(most, (reception.budget.used - 1024) / come)
+      }
+      const [message = ''] = reception.messages
+      t.equal(typeof message, type === text ? 'string' : 'object')
+      if (!payload.equals(Buffer.from(message))) t.fail(`round ${round}: ${sizes.join(' + ')}`)
+      t.equal(reception.budget.used, 0)
+    }
+    t.ok(filled > 1e6)
+    t.ok(most > 12 && most <= 18, `it held at most ${most} times what had come`)
+  },
+)
+
+await t.test('D11: of a long message only the beginning is copied', async (t) => {
+  const payload = Buffer.alloc(mebibyte, 'farewell, ')
+  const frame = encodeFrame({ opcode: binary, payload })
+  const reception = new Reception()
+  reception.push(frame.subarray(0, 65_536))
+  t.equal(reception.fill(frame.subarray(65_536)), frame.length - 65_536)
+  const [message] = reception.messages
+  t.ok(payload.equals(Buffer.from(message ?? '')))
+  t.equal(Buffer.isBuffer(message) && message.buffer.byteLength, mebibyte)
+})
+
+await t.test(
+  'D4: there is no room ahead where little has come, or the process budget is used up',
+  async (t) => {
+    const frame = encodeFrame({ opcode: binary, payload: Buffer.alloc(40_000) })
+    const little = new Reception().push(frame.subarray(0, 4 + 1023))
+    t.equal(little.decoder.roomAhead(), undefined)
+    little.push(frame.subarray(4 + 1023, 4 + 1024))
+    t.equal(little.decoder.roomAhead()?.length, 17 * 1025 - 1024)
+
+    const poor = new Reception({ limit: 30_000 }).push(frame.subarray(0, 4 + 1024))
+    t.equal(poor.fill(frame.subarray(4 + 1024)), 17 * 1025 - 1024)
+    t.equal(poor.decoder.roomAhead(), undefined)
+    t.strictSame(poor.violations, [], 'nobody is to blame until more comes')
+    poor.push(frame.subarray(4 + 17 * 1025))
+    t.strictSame(poor.violations, ['1013 process-budget'])
+    t.equal(poor.budget.used, 0)
+  },
+)
+
+await t.test('RFC 6455 8.1: a long text is checked in its place, and fails there', async (t) => {
+  const payload = Buffer.from('fare well '.repeat(20_000))
+  payload[150_000] = 0xff
+  const frame = encodeFrame({ opcode: text, payload })
+  const reception = new Reception().push(frame.subarray(0, 65_536))
+  reception.fill(frame.subarray(65_536, 150_000))
+  t.strictSame(reception.violations, [])
+  reception.fill(frame.subarray(150_000, 160_000))
+  t.strictSame(reception.violations, ['1007 bad-utf8'])
+  t.equal(reception.budget.used, 0)
+  t.equal(reception.decoder.roomAhead(), undefined)
 })
 
 await t.test('F6: 1,024 empty fragments in a row are borne, one more is 1008', async (t) => {

@@ -41,6 +41,7 @@ const lib = [
   'unfinished-message',
   'receiver',
   'message-queue',
+  'direct-input',
   'rate-limit',
   'reader',
   'prepared-message',

@@ -140,7 +140,8 @@ async function betweenTwo(t: Test, transport: Transport): Promise<void> {
     await t.test(`a ${role} answers a Close that comes while it writes`, async (t) => {
       const { ours, theirs } = await both(t)
       theirs.on('message', () => void theirs.close(1000, 'enough'))
-      ours.send('x'.repeat(40_000))
+      ours.send('x'.repeat(5000))
+      ours.send('x'.repeat(40_000)) // So much that the socket wants no more.
       const [info, otherInfo] = await Promise.all([ours.closed, theirs.closed])
       t.match(info, { wasClean: true, trigger: 'peer-close' })
       t.match(otherInfo, { wasClean: true, trigger: 'local-close' })
