@@ -34,8 +34,10 @@ export interface FrameSink {
   /**
    * Where a long piece of a message that is not all of it may be put, so that unmasking it copies it too: exactly
    * `size` bytes, of which `data` tells next. `left` bytes of the frame are to follow. Undefined leaves it in its chunk.
+   * Where the piece ends a chunk of which `data` has told of no whole message, and `control` of nothing, `chunk` is
+   * that: its beginning may be the place.
    */
-  room?(size: number, left: number): Buffer | undefined
+  room?(size: number, left: number, chunk: Buffer | undefined): Buffer | undefined
   /**
    * Where some of the next `left` bytes of a message may be put before they come, from the first one on. Undefined lets
    * them come in a chunk.
@@ -86,6 +88,9 @@ export class Decoder {
 
   /** Of the chunk under way, once a short frame has been found in it. */
   #view: DataView | undefined
+
+  /** Whole messages or control frames, which the sink may keep, lie in the chunk under way. */
+  #given = false
 
   #held = false
   #running = false
@@ -202,8 +207,10 @@ export class Decoder {
       bytes = rest
       at = 0
       this.#view = undefined
+      this.#given = false
     }
     this.#view = undefined
+    this.#given = false
     this.#running = false
   }
 
@@ -226,6 +233,7 @@ export class Decoder {
       return at
     if (this.#maskBit !== 0) mask(chunk, start, end, readInt32(chunk, at + 2), this.#viewFor(chunk, length))
     this.#frames++
+    this.#given = true
     this.#sink.data(first === wholeText ? Opcode.text : Opcode.binary, chunk, start, end, true, false)
     return end
   }
@@ -347,8 +355,10 @@ export class Decoder {
     this.#remaining -= size
     const frameEnds = this.#remaining === 0
     const last = frameEnds && (this.#first & finBit) !== 0
-    if (size >= longPiece && !(last && size === this.#messageSize)) {
-      const room = this.#sink.room?.(size, this.#remaining)
+    const whole = last && size === this.#messageSize
+    if (size >= longPiece && !whole) {
+      const free = end === chunk.length && !this.#given
+      const room = this.#sink.room?.(size, this.#remaining, free ? chunk : undefined)
       if (room !== undefined) {
         this.#key = maskInto(chunk, at, end, room, 0, this.#key)
         this.#piece(room, 0, size, frameEnds, last)
@@ -356,6 +366,7 @@ export class Decoder {
       }
     }
     if (this.#key !== 0) this.#key = mask(chunk, at, end, this.#key, this.#viewFor(chunk, size))
+    if (whole) this.#given = true
     if (isControl(this.#first & 0x0f)) this.#readControl(chunk, at, end)
     else this.#piece(chunk, at, end, frameEnds, last)
     return end
@@ -376,6 +387,7 @@ export class Decoder {
   }
 
   #readControl(chunk: Buffer, at: number, end: number): void {
+    this.#given = true
     let payload = chunk.subarray(at, end)
     if (payload.length < this.#length) {
       this.#control ??= Buffer.allocUnsafe(this.#length)

@@ -1,12 +1,21 @@
 /** UTF-8 as RFC 3629 section 4 has it: no overlong form, no surrogate, nothing above U+10FFFF. */
-import { type Buffer, isUtf8 } from 'node:buffer'
+import { type Buffer, isAscii, isUtf8 } from 'node:buffer'
+
+/** From so many bytes on, to copy a text that is all ASCII saves more than to look whether it is. */
+const longText = 4096
+
+/** The text that bytes `start` to `end` are, which must be valid UTF-8. */
+export function utf8Text(bytes: Buffer, start: number, end: number): string {
+  const copied = end - start >= longText && isAscii(bytes.subarray(start, end))
+  return bytes.toString(copied ? 'latin1' : 'utf8', start, end)
+}
 
 /**
  * Decodes bytes `start` to `end`, or returns undefined when they are not valid UTF-8. A byte order mark is data and
  * stays (RFC 3629 section 6).
  */
 export function decodeUtf8(bytes: Buffer, start: number, end: number): string | undefined {
-  const text = bytes.toString('utf8', start, end)
+  const text = utf8Text(bytes, start, end)
   // Node puts U+FFFD in the place of bad bytes, so only a text that holds one can have come from bad bytes.
   if (text.includes('\uFFFD') && !isUtf8(bytes.subarray(start, end))) return undefined
   return text

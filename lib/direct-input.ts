@@ -1,7 +1,7 @@
 /**
- * The way in that leaves out the stream: by Node's option `onread` a socket is read to a place of ours, and emits no
- * 'data'. That is one block for all connections, of which is copied what has come, or, for the rest of a long message,
- * its place in the message, where it stays.
+ * Input that leaves out the stream: by Node's option `onread` a socket is read to a place of ours, and emits no 'data'.
+ * That is one block for all connections, of which is copied what has come; or, for the rest of a long message, its place
+ * in the message, where it stays.
  */
 import { Buffer } from 'node:buffer'
 import type { OnReadOpts, Socket } from 'node:net'
@@ -9,32 +9,35 @@ import type { OnReadOpts, Socket } from 'node:net'
 export interface InputSink {
   /** Takes a chunk, which becomes its own. */
   read(chunk: Buffer): void
-  /** Where the next bytes belong, if anywhere yet. */
+  /** Where it wants the next bytes, if that is known. */
   roomAhead(): Buffer | undefined
-  /** So many have come there. Nothing has been read since. */
+  /** So many have come there, and nothing else meanwhile. */
   filled(room: Buffer, size: number): void
 }
 
-/** Nothing stays in it. */
+/** Of all connections: nothing stays in it. */
 const block: Buffer = Buffer.allocUnsafeSlow(64 * 1024)
 
-/** After a long message so much of the next one is read: enough to know its length and to make room for the rest. */
+/** After a long message only so much is read: the next one's length, and enough of it to make room for the rest. */
 const beginning: Buffer = block.subarray(0, 8 * 1024)
 
-/** Belongs to one socket, and is its option `onread`. */
+/** The option `onread` of one socket. */
 export class DirectInput implements OnReadOpts {
   #socket: Socket | undefined
   #sink: InputSink | undefined
-  /** Where the next bytes come, if they have no room. */
-  #block = block
+  /** Where the next bytes come: to their room, else here. */
   #room: Buffer | undefined
+  #block = block
 
-  /** The socket, before it is read. Its bytes come by the stream, as others' do, until there is a sink for them. */
+  /** The socket, before it is read. Until it feeds somebody its bytes come by the stream, as those of others do. */
   attach(socket: Socket): void {
     this.#socket = socket
   }
 
-  /** To this sink all goes that comes from now on, unless the socket is paused. What the stream holds then is still to be read by it. */
+  /**
+   * From now on the sink gets what comes. The stream still brings what it holds, before that, and what comes in spite of
+   * a pause, as with TLS.
+   */
   feed(sink: InputSink): void {
     this.#sink = sink
   }
@@ -55,13 +58,13 @@ export class DirectInput implements OnReadOpts {
       return true
     }
     const chunk = Buffer.from((room ?? this.#block).subarray(0, size))
-    if (room === undefined && size === this.#block.length) this.#block = block
+    if (size === this.#block.length) this.#block = block
     if (sink === undefined) return this.#socket!.push(chunk)
     sink.read(chunk)
     return true
   }
 
-  /** The sink, where nothing in the stream comes first. TLS may bring something although the socket is paused. */
+  /** The sink, unless the stream comes first. */
   get #open(): InputSink | undefined {
     const socket = this.#socket!
     return this.#sink !== undefined && !socket.isPaused() && socket.readableLength === 0

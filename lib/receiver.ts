@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 import type { FrameSink } from '../frames/decoder.ts'
 import { type ControlOpcode, type MessageOpcode, Opcode } from '../frames/opcode.ts'
-import { decodeUtf8 } from '../frames/utf8.ts'
+import { decodeUtf8, utf8Text } from '../frames/utf8.ts'
 import { type Violation, violation } from '../frames/violation.ts'
 import type { Budget } from './budget.ts'
 import type { MessageSink } from './message.ts'
@@ -41,8 +41,8 @@ export class Receiver implements FrameSink {
   }
 
   /** A long piece of a message that must be joined anyway is unmasked right into its place. */
-  room(size: number, left: number): Buffer | undefined {
-    return this.#begun.room(size, left)
+  room(size: number, left: number, chunk: Buffer | undefined): Buffer | undefined {
+    return this.#begun.room(size, left, chunk)
   }
 
   /** Before a long message goes on, its place may be asked for. */
@@ -93,8 +93,9 @@ export class Receiver implements FrameSink {
   #deliverJoined(opcode: MessageOpcode, message: UnfinishedMessage, rsv1: boolean): void {
     if (!message.complete) return this.#fail(violation('bad-utf8'))
     this.clear()
-    if (rsv1) this.#sink.compressed!(opcode, message.parts, message.size)
-    else this.#sink.message(opcode === Opcode.text ? message.whole.toString() : message.whole)
+    if (rsv1) return this.#sink.compressed!(opcode, message.parts, message.size)
+    const { whole } = message
+    this.#sink.message(opcode === Opcode.text ? utf8Text(whole, 0, whole.length) : whole)
   }
 
   #fail(violation: Violation): void {

@@ -97,7 +97,7 @@ export class Sender implements OutputSink {
     const opcode = opcodeOf(payload)
     const size = payloadSize(payload)
     const deflater = compress ? this.#deflaterFor(size) : undefined
-    if (deflater !== undefined) return this.#compressed(opcode, bufferOf(payload), deflater)
+    if (deflater !== undefined) return this.#compressed(opcode, payload, deflater)
     if (this.#turns === undefined) return this.#append(finBit | opcode, payload, size)
     return this.#putBehind(this.#turns, this.#output.encode(opcode, payload))
   }
@@ -269,9 +269,10 @@ export class Sender implements OutputSink {
     return compression !== undefined && size >= compression.threshold ? compression.deflater : undefined
   }
 
-  #compressed(opcode: MessageOpcode, message: Buffer, deflater: Deflater): boolean {
+  #compressed(opcode: MessageOpcode, payload: Uint8Array | string, deflater: Deflater): boolean {
+    const message = bufferOf(payload)
     if (!deflater.isShort(message.length)) {
-      const own = Buffer.from(message)
+      const own = typeof payload === 'string' ? message : Buffer.from(message)
       return this.#inTurn(own.length, async () => {
         this.#appendCompressed(opcode, own, await deflater.deflateLong(own))
       })

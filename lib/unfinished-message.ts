@@ -42,17 +42,23 @@ export class UnfinishedMessage {
     return this.#size
   }
 
-  /** Room for a piece of `size` bytes, which `add` tells of next; `left` bytes of its frame are to follow. */
-  room(size: number, left: number): Buffer | undefined {
-    if (!this.#makeRoom(size, left)) return undefined
+  /**
+   * Room for a piece of `size` bytes, which `add` tells of next; `left` bytes of its frame are to follow. It may lie at
+   * the beginning of `chunk`.
+   */
+  room(size: number, left: number, chunk?: Buffer): Buffer | undefined {
+    if (!this.#adopt(chunk, size, left) && !this.#makeRoom(size, left)) return undefined
     this.#room = this.#block!.subarray(this.#blockUsed, this.#blockUsed + size)
     return this.#room
   }
 
-  /** Room for what may come next of a frame of which `left` bytes are to follow. Where little has come it is not worth a read. */
+  /**
+   * Room for some of the `left` bytes that are to follow, of which `add` tells next: as far as the block goes, and
+   * foresight. Where little has come, that is not worth a read of its own.
+   */
   roomAhead(left: number): Buffer | undefined {
     if (this.#size < firstBlock || (this.#free === 0 && !this.#makeRoom(1, left - 1))) return undefined
-    this.#room = this.#block!.subarray(this.#blockUsed, this.#blockUsed + Math.min(this.#free, left))
+    this.#room = this.#block!.subarray(this.#blockUsed, this.#blockUsed + left)
     return this.#room
   }
 
@@ -118,6 +124,18 @@ export class UnfinishedMessage {
   #use(size: number): void {
     this.#blockUsed += size
     this.#size += size
+  }
+
+  /**
+   * Makes the chunk that the message begins in its block, where all of it fits: one of 64 KiB is often cut short by no
+   * more than its header, and neither a block nor a copy has to be made for the rest.
+   */
+  #adopt(chunk: Buffer | undefined, size: number, left: number): boolean {
+    if (chunk === undefined || this.#size > 0) return false
+    if (size + left > chunk.length || chunk.length > foresight * size) return false
+    if (!this.#charge(chunk.length)) return false
+    this.#block = chunk
+    return true
   }
 
   /** Room in one block for `size` bytes, and as far as foresight goes for the `left` bytes that are to follow. */

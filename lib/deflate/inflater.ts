@@ -23,8 +23,11 @@ const nothing = Buffer.alloc(0)
 /** What is short, and turns out to be not much longer, is done at once: a trip to the thread pool costs more. */
 const shortInput = 16 * 1024
 const shortOutput = 128 * 1024
+/** zlib's output comes in chunks. Each costs a call, and to join them a copy: one is to hold what most messages become. */
+const likelyRatio = 6
 const smallestChunk = 1024
-const largestChunk = 64 * 1024
+/** A message of 1 MiB fits, with its end mark. So much may come out beyond the limit before zlib looks at it. */
+const largestChunk = 1024 * 1024 + 1024
 /** Beats without a message, after which the window is kept compressed. */
 const beatsToPack = 10
 /** Final blocks that a message may have: legal, but each costs a call of zlib, and so many serve nobody. */
@@ -117,7 +120,7 @@ export class Inflater {
     return {
       windowBits: this.#windowBits,
       maxOutputLength: Math.max(1, room),
-      chunkSize: Math.min(largestChunk, Math.max(smallestChunk, 6 * rest.length)),
+      chunkSize: Math.min(largestChunk, Math.max(smallestChunk, likelyRatio * rest.length)),
       info: true,
       ...(window.length === 0 ? {} : { dictionary: window }),
     }

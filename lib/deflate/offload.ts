@@ -30,9 +30,9 @@ export function offloadAtLeisure(work: () => Promise<void>): Promise<void> {
   return leisure
 }
 
-/** What comes out in the thread pool; undefined where zlib has no memory left. */
+/** What comes out in the thread pool; undefined where there is no memory left for it. */
 export function deflateInPool(input: Buffer, options: ZlibOptions): Promise<Buffer | undefined> {
-  return new Promise((resolve) => {
-    deflateRaw(input, options, (error, result) => resolve(error === null ? result : undefined))
-  })
+  return new Promise<Buffer>((resolve, reject) => {
+    deflateRaw(input, options, (error, result) => (error === null ? resolve(result) : reject(error)))
+  }).catch(() => undefined)
 }

@@ -658,10 +658,13 @@ await t.test(
 class Roomy extends Calls {
   readonly asked: [size: number, left: number][] = []
   readonly rooms: Buffer[] = []
+  /** The chunks whose beginning it might have used. */
+  readonly free: (Buffer | undefined)[] = []
   full = false
 
-  room(size: number, left: number): Buffer | undefined {
+  room(size: number, left: number, chunk: Buffer | undefined): Buffer | undefined {
     this.asked.push([size, left])
+    this.free.push(chunk)
     if (this.full) return undefined
     const room = Buffer.alloc(size)
     this.rooms.push(room)
@@ -719,6 +722,67 @@ for (const from of ['client', 'server'] as const) {
     t.same(asked(frame(Opcode.text, false, 4095)), [], 'too short')
     t.same(asked(frame(Opcode.text, false, 1), frame(Opcode.continuation, true)), [4096, 0])
   })
+
+  await t.test(
+    `long pieces from a ${from}: their chunk may be used where nobody has any of it`,
+    async (t) => {
+      const long = 'x'.repeat(5000)
+      const frame = (opcode: Opcode, payload: string, fin = true): Buffer =>
+        encodeFrame({ opcode, payload, fin, maskKey })
+      const begin = frame(Opcode.binary, long, false)
+      const tail = frame(Opcode.continuation, 'x')
+      const [half, rest] = [frame(Opcode.ping, 'ping').subarray(0, 3), frame(Opcode.ping, 'ping').subarray(3)]
+      /** Whether it is free at each long piece of these chunks. */
+      const free = (...parts: Buffer[][]): boolean[] => {
+        const calls = new Roomy(options)
+        const chunks = parts.map((each) => Buffer.concat(each))
+        for (const chunk of chunks) calls.decoder.push(chunk)
+        t.ok(calls.free.every((chunk) => chunk === undefined || chunks.some((each) => each === chunk)))
+        return calls.free.map((chunk) => chunk !== undefined)
+      }
+      t.same(free([begin]), [true])
+      t.same(free([begin.subarray(0, 4500)]), [true], 'also where the frame goes on')
+      t.same(free([begin], [tail, begin]), [true, true], 'behind the end of the message before')
+      t.same(free([begin, tail]), [false], 'something lies behind it, and might be given')
+      t.same(free([frame(Opcode.binary, ''), begin]), [false], 'behind a short message')
+      t.same(free([frame(Opcode.text, long), begin]), [false], 'behind a long message')
+      t.same(free([frame(Opcode.ping, 'ping'), begin]), [false], 'behind a control frame')
+      t.same(free([half], [rest, begin]), [false], 'behind one that was cut')
+      t.same(free([frame(Opcode.binary, 'x')], [begin]), [true], 'in the chunk behind')
+
+      const calls = new Roomy(options)
+      calls.hook = () => calls.decoder.hold()
+      calls.decoder.push(Buffer.concat([frame(Opcode.binary, 'x'), begin]))
+      calls.decoder.push(tail)
+      calls.decoder.resume()
+      calls.decoder.resume()
+      t.same(calls.free, [undefined], 'behind a message that was held, and before what came later')
+
+      const pushing = new Roomy(options)
+      const next = Buffer.from(begin)
+      pushing.hook = (line) => {
+        if (line === 'data 2 x.') pushing.decoder.push(next)
+      }
+      pushing.decoder.push(frame(Opcode.binary, 'x'))
+      t.equal(pushing.free[0], next, 'in one that was pushed meanwhile')
+    },
+  )
+
+  await t.test(
+    `6455-5.3-unmask: a long piece from a ${from} may go to the beginning of its chunk`,
+    async (t) => {
+      const text = '0123456789abcdefghi'.repeat(3000)
+      const calls = new Calls(options)
+      const sink = Object.assign(calls, {
+        room: (size: number, _left: number, chunk?: Buffer) => chunk?.subarray(0, size),
+      })
+      const frame = encodeFrame({ opcode: Opcode.binary, payload: text, maskKey })
+      const chunk = frame.subarray(0, 50_000)
+      sink.decoder.push(chunk)
+      t.same(sink.lines, [`data 2 ${text.slice(0, 50_000 - headerSize)}`])
+      t.equal(sink.chunks[0]?.byteOffset, chunk.byteOffset)
+    },
+  )
 
   await t.test(`long pieces from a ${from} stay in their chunk where there is no place`, async (t) => {
     for (const calls of [new Calls(options), Object.assign(new Roomy(options), { full: true })]) {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Buffer } from 'node:buffer'
 import * as fc from 'fast-check'
-import { decodeUtf8, Utf8Checker } from '../../frames/utf8.ts'
+import { decodeUtf8, Utf8Checker, utf8Text } from '../../frames/utf8.ts'
 import { anyText, testProperty } from './property.ts'
 
 /** The grammar of RFC 3629 section 4, one row a form: the range of each byte. */
@@ -105,6 +105,30 @@ await t.test('3629-4-syntax: every lead byte, border by border behind it', async
   }
   t.same(wrong, [])
 })
+
+await t.test(
+  '3629-4-syntax: long texts, all ASCII or all but one character, wherever it stands',
+  async (t) => {
+    const wrong: string[] = []
+    for (const size of [4095, 4096, 4097, 70_000]) {
+      const ascii = Buffer.from(Array.from({ length: size }, (_, at) => at & 0x7f))
+      for (const at of [-1, 0, 1, 2047, size - 3, size - 2, size - 1]) {
+        for (const character of ['é', '€', '\uFEFF', '\uFFFD', [0xff], [0xe2, 0x82], [0x80]].map((each) =>
+          Buffer.from(each),
+        )) {
+          const bytes = Buffer.from(ascii)
+          if (at >= 0) bytes.set(character.subarray(0, size - at), at)
+          // Other bytes around it, which do not count.
+          const chunk = Buffer.concat([Buffer.from([0xe2]), bytes, Buffer.from([0xbf])])
+          const text = decodeUtf8(chunk, 1, 1 + size)
+          if (text !== platformText(bytes)) wrong.push(`${character.toString('hex')} at ${at} of ${size}`)
+          else if (text !== undefined && utf8Text(chunk, 1, 1 + size) !== text) wrong.push(`text of ${size}`)
+        }
+      }
+    }
+    t.strictSame(wrong, [])
+  },
+)
 
 await t.test('3629-3-max-10ffff, 3629-3-no-overlong: four bytes, border by border', async (t) => {
   const wrong: string[] = []

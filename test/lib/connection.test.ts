@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
 import { connect as connectNet, createServer, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
+import { encodeFrame } from '../../frames/encoder.ts'
 import { Opcode } from '../../frames/opcode.ts'
 import { unfinishedMessages } from '../../lib/budget.ts'
 import {
@@ -12,12 +13,14 @@ import {
   failHandler,
   sendPrepared,
 } from '../../lib/connection.ts'
+import { DirectInput } from '../../lib/direct-input.ts'
 import { ConnectionClosedError, ProtocolError } from '../../lib/errors.ts'
 import type { Role } from '../../lib/lifecycle.ts'
 import type { Message } from '../../lib/message.ts'
 import type { Data } from '../../lib/payload.ts'
 import { PreparedMessage } from '../../lib/prepared-message.ts'
 import { FakeTimers } from '../help/fake-timers.ts'
+import { KernelSocket } from '../help/kernel-socket.ts'
 import { turns, until, watchProcess } from '../help/loop.ts'
 import { matchEach } from '../help/match-each.ts'
 import { memoryPair, type MemoryPairOptions } from '../help/memory-pair.ts'
@@ -209,6 +212,51 @@ await t.test(
     }
   },
 )
+
+/** A client's connection that is read without the stream, and how bytes come to it. */
+function openDirect(init: Partial<ConnectionInit> = {}) {
+  const socket = new KernelSocket()
+  const input = new DirectInput()
+  input.attach(socket)
+  const timers = new FakeTimers()
+  const connection = new Connection(socket, { timers, ...init, role: 'client', input })
+  const come = (bytes: Buffer): void => {
+    for (let at = 0; at < bytes.length;) {
+      const size = bytes.copy(input.buffer(), 0, at)
+      input.callback(size)
+      at += size
+    }
+  }
+  return { connection, socket, timers, come }
+}
+
+await t.test(
+  'D11: what the end of a long message causes leaves in one write, before the turn ends',
+  async (t) => {
+    const { connection, socket, come } = openDirect()
+    connection.on('message', (message) => {
+      t.equal(Buffer.from(message).length, 300_000)
+      for (const answer of ['a', 'b', 'c']) connection.send(answer)
+      t.equal(socket.writes, 0)
+    })
+    come(encodeFrame({ opcode: binary, payload: Buffer.alloc(300_000) }))
+    t.equal(socket.writes, 1)
+    connection.terminate()
+  },
+)
+
+await t.test('D10: a long message that comes on into its room makes progress', async (t) => {
+  const { connection, timers, come } = openDirect()
+  const messages = messagesOf(connection)
+  const frame = encodeFrame({ opcode: binary, payload: Buffer.alloc(300_000) })
+  for (let at = 0; at < frame.length; at += 30_000) {
+    come(frame.subarray(at, at + 30_000))
+    timers.advance(20_000)
+  }
+  t.equal(messages.length, 1)
+  t.equal(connection.state, 'open')
+  connection.terminate()
+})
 
 await t.test('D11: the echoes of one read leave in one write, before the turn ends', async (t) => {
   const { connection, peer, socket } = open()

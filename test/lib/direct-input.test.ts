@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import { Buffer } from 'node:buffer'
 import { once } from 'node:events'
-import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net'
+import { type AddressInfo, connect as connectTcp, createServer, Socket } from 'node:net'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
 import { DirectInput, type InputSink } from '../../lib/direct-input.ts'
 import { until } from '../help/loop.ts'
@@ -100,28 +100,6 @@ for (const secure of [false, true]) {
     },
   )
 
-  await t.test(`${over}: what the stream holds comes first`, async (t) => {
-    const { taker, peer } = await pair(t, secure)
-    taker.onChunk = () => {
-      taker.onChunk = () => {}
-      // As one does who has read on: what is behind the handshake is put back.
-      taker.socket.pause()
-      taker.socket.unshift(taker.chunks.pop())
-      taker.input.feed(taker)
-      taker.room = Buffer.alloc(10)
-      peer.write('b')
-      // With the room asked for, or not: the stream is not empty.
-      process.nextTick(() => {
-        t.equal(taker.input.buffer() === taker.room, false)
-        t.equal(taker.input.callback(0), true)
-        taker.socket.resume()
-      })
-    }
-    peer.write('a')
-    await until(() => taker.text === 'ab')
-    t.equal(taker.ways[1], 'stream')
-  })
-
   await t.test(`D11, ${over}: what has its room is read into it`, async (t) => {
     const { taker, peer } = await pair(t, secure)
     taker.input.feed(taker)
@@ -161,6 +139,56 @@ for (const secure of [false, true]) {
     t.strictSame(events, ['error', 'close'])
   })
 }
+
+/** A taker whose socket is connected to nothing: what comes is said by the test. */
+function alone() {
+  const taker = new Taker(() => new Socket())
+  const { input } = taker
+  /** As Node does: into what it was given, then it asks for the next one. Returns what the callback says. */
+  let next = input.buffer()
+  const come = (text: string): boolean => {
+    next.write(text, 'latin1')
+    const goesOn = input.callback(text.length)
+    next = input.buffer()
+    return goesOn
+  }
+  return { taker, come }
+}
+
+await t.test('what the stream holds comes first, whatever has its room', async (t) => {
+  const { taker, come } = alone()
+  taker.input.feed(taker)
+  taker.socket.pause()
+  taker.socket.unshift(Buffer.from('behind the handshake, '))
+  taker.socket.resume()
+  taker.room = Buffer.alloc(100)
+  t.equal(come('first, '), true)
+  t.equal(come('second, '), true)
+  await until(() => taker.ways.length === 3)
+  t.equal(come('third, '), true, 'for which nobody was asked while the stream held something')
+  t.equal(come('fourth'), true)
+  t.equal(taker.text, 'behind the handshake, first, second, third, fourth')
+  t.strictSame(taker.ways, ['stream', 'stream', 'stream', 'direct', 'room'])
+})
+
+await t.test('what has come into its room in spite of a pause goes by the stream', async (t) => {
+  const { taker, come } = alone()
+  taker.socket.resume()
+  taker.input.feed(taker)
+  taker.room = Buffer.alloc(100)
+  come('a')
+  taker.socket.pause()
+  come('b')
+  t.equal(come('c'), true)
+  const last = Array.from({ length: 10 }, () => come('d'.repeat(8000))).at(-1)
+  t.equal(last, false, 'no more, as the stream has it')
+  t.equal(taker.text, 'a')
+  taker.socket.resume()
+  await until(() => taker.size === 80_003)
+  t.equal(taker.text.slice(0, 4), 'abcd')
+  t.strictSame(new Set(taker.ways.slice(1)), new Set(['stream']))
+  t.strictSame(taker.rooms, [])
+})
 
 await t.test('a socket that is paused is not read', async (t) => {
   const { taker, peer } = await pair(t)

@@ -19,6 +19,8 @@ class Reception {
   readonly compressed: string[] = []
   readonly controls: string[] = []
   readonly violations: string[] = []
+  /** What was pushed. */
+  readonly chunks: Buffer[] = []
 
   constructor({
     from = 'server',
@@ -47,6 +49,7 @@ class Reception {
     for (const chunk of chunks) {
       const own = Buffer.allocUnsafeSlow(chunk.length)
       own.set(chunk)
+      this.chunks.push(own)
       this.decoder.push(own)
     }
     return this
@@ -299,6 +302,67 @@ await t.test('D11: what does not get all its room at once is copied once, half o
     'and is not joined in the end',
   )
 })
+
+await t.test('D11: a message that fits into the chunk it begins in is put together there', async (t) => {
+  for (const from of ['client', 'server'] as const) {
+    const maskKey = from === 'client' ? 0x01020304 : undefined
+    const payloads = Array.from({ length: 5 }, (_, at) => Buffer.alloc(65_536, `farewell ${at} `))
+    const bytes = Buffer.concat(payloads.map((payload) => encodeFrame({ opcode: binary, payload, maskKey })))
+    const reception = new Reception({ from })
+    for (let at = 0; at < bytes.length; at += 65_536) {
+      reception.push(bytes.subarray(at, at + 65_536))
+      t.equal(reception.budget.used, at + 65_536 < bytes.length ? 65_536 : 0, 'charged as what it holds')
+    }
+    for (const [at, payload] of payloads.entries()) {
+      const message = reception.messages[at]
+      t.ok(payload.equals(Buffer.from(message ?? '')), `${at} from the ${from}`)
+      t.equal(Buffer.isBuffer(message) && message.buffer, reception.chunks[at]?.buffer)
+    }
+  }
+})
+
+await t.test(
+  'D4, D6: a message does not take a chunk that is too short, too long or not its own',
+  async (t) => {
+    const frame = (size: number, fin = true): Buffer =>
+      encodeFrame({ opcode: binary, payload: Buffer.alloc(size, 'farewell, '), fin, maskKey: 0x01020304 })
+    /** Whether the last message lies in one of the chunks. */
+    const adopts = (...chunks: Uint8Array[]): boolean => {
+      const reception = new Reception({ from: 'client' }).push(...chunks)
+      const message = reception.messages.at(-1)
+      t.ok(Buffer.alloc(message?.length ?? 0, 'farewell, ').equals(Buffer.from(message ?? '?')))
+      return reception.chunks.some((chunk) => Buffer.isBuffer(message) && chunk.buffer === message.buffer)
+    }
+    const halves = (size: number, at: number): Buffer[] => [
+      frame(size).subarray(0, at),
+      frame(size).subarray(at),
+    ]
+    t.equal(adopts(...halves(10_000, 10_000)), true)
+    t.equal(adopts(...halves(10_001, 10_000)), false, 'one byte too short')
+    const short = new Reception({ from: 'client' }).push(halves(10_001, 10_000)[0]!)
+    t.equal(short.budget.used, 10_001, 'and a block of its own has room for all')
+    // Behind the end of another message: 71,400 bytes are 17 times 4200.
+    const open = frame(1, false)
+    const end = (size: number): Buffer =>
+      encodeFrame({ opcode: continuation, payload: Buffer.alloc(size), maskKey: 0x01020304 })
+    const cut = (size: number): Buffer => Buffer.concat([end(size), frame(10_000).subarray(0, 8 + 4200)])
+    t.equal(cut(67_178).length, 71_400)
+    t.equal(adopts(open, cut(67_178), frame(10_000).subarray(8 + 4200)), true)
+    t.equal(adopts(open, cut(67_179), frame(10_000).subarray(8 + 4200)), false, 'more than 17 times')
+
+    const first = Buffer.concat([frame(5000), frame(6000).subarray(0, 5500)])
+    const given = new Reception({ from: 'client' }).push(first, frame(6000).subarray(5500))
+    t.strictSame(
+      given.messages,
+      [5000, 6000].map((size) => Buffer.alloc(size, 'farewell, ')),
+      'a message that was given stays as it is',
+    )
+
+    const budget = new Reception({ from: 'client', limit: 9999 }).push(...halves(10_000, 10_000))
+    t.strictSame(budget.violations, ['1013 process-budget'], 'Z9: it is charged')
+    t.equal(budget.budget.used, 0)
+  },
+)
 
 await t.test(
   'RFC 6455 5.4: a message of long and short fragments, masked or not, comes out as it went in',

@@ -32,6 +32,42 @@ await t.test(
   },
 )
 
+await t.test('D4: room ahead is in the block, or as far as foresight goes', async (t) => {
+  const bytes = noise(100_000)
+  const { message, budget } = begin()
+  message.add(bytes, 0, 1023, false)
+  t.equal(message.roomAhead(50_000), undefined, 'too little has come')
+  message.add(bytes, 1023, 1024, false)
+  for (const [from, left, length] of [
+    [1024, 60_000, 17 * 1025 - 1024], // 17 times what there will be with a byte more
+    [17 * 1025, 60_000, 60_000],
+    [17 * 1025 + 60_000, 10, 10],
+  ] as const) {
+    const room = message.roomAhead(left)
+    t.equal(room?.length, length)
+    room?.set(bytes.subarray(from, from + length))
+    if (room) message.add(room, 0, length, false)
+  }
+  t.ok(message.whole.equals(bytes.subarray(0, 17 * 1025 + 60_010)))
+  message.release()
+  t.equal(budget.used, 0)
+
+await t.test('D11, D4: it lies in the chunk that it begins in, where all of it fits', async (t) => {
+  const chunk = Buffer.allocUnsafeSlow(17_000)
+  /** Whether the piece has its room there, and what is charged. */
+  const room = (size: number, left: number, message = begin()): unknown[] => {
+    const place = message.message.room(size, left, chunk)
+    return [place?.length, place?.buffer === chunk.buffer && place.byteOffset === 0, message.budget.used]
+  }
+  t.same(room(1000, 16_000), [1000, true, 17_000])
+  t.same(room(1000, 16_001), [1000, false, 8500], 'one byte too long')
+  t.same(room(999, 0), [999, false, 999], 'the chunk is more than 17 times what has come')
+  t.same(room(1000, 0, begin(16_999)), [1000, false, 1000], 'more than there is budget for')
+  const begun = begin()
+  begun.message.add(chunk, 0, 1, false)
+  t.same(room(2000, 0, begun), [2000, false, 2001], 'a message that has begun before')
+})
+
 await t.test('its parts are all of it', async (t) => {
   const { message } = begin()
   for (let n = 0; n < 5; n++) message.add(noise(3000, `${n}`), 0, 3000, false)

@@ -281,6 +281,22 @@ await t.test(
   },
 )
 
+await t.test('what was sent is what it was then, whatever becomes of its bytes meanwhile', async (t) => {
+  const ends = open('server')
+  const { connection, peer } = ends
+  const strict = new StrictInflater(15, true)
+  const message = Buffer.from(long)
+  connection.send(message)
+  message.fill('!')
+  connection.send(message)
+  message.fill('?')
+  await peer.until(() => peer.frames.length === 2)
+  const [first, second] = peer.frames.map(({ payload }) => strict.inflate(payload).toString())
+  t.ok(first === long)
+  t.ok(second === '!'.repeat(long.length))
+  await end(ends)
+})
+
 await t.test('Z8: the heartbeat tells the window that time goes by', async (t) => {
   const timers = new FakeTimers()
   const beats = t.capture(Inflater.prototype, 'beat')

@@ -300,6 +300,41 @@ await t.test(
   },
 )
 
+await t.test(
+  'Z1: room for what a message most likely becomes, and never much more than its limit',
+  async (t) => {
+    const chunks: (number | undefined)[] = []
+    const watched = await t.mockImport<{ readonly Inflater: typeof Inflater }>(
+      new URL('../../../lib/deflate/inflater.js', import.meta.url).href,
+      {
+        'node:zlib': {
+          ...zlib,
+          inflateRawSync: (input: Buffer, options: zlib.ZlibOptions) => {
+            chunks.push(options.chunkSize)
+            return zlib.inflateRawSync(input, options)
+          },
+          inflateRaw: (input: Buffer, options: zlib.ZlibOptions, callback: zlib.CompressCallback) => {
+            chunks.push(options.chunkSize)
+            zlib.inflateRaw(input, options, callback)
+          },
+        },
+      },
+    )
+    const chunkFor = async (message: Buffer): Promise<number> => {
+      chunks.length = 0
+      t.strictSame(await new watched.Inflater(15, false, 16 * mebibyte).inflate([compress(message)]), message)
+      const [chunk = 0] = chunks
+      t.equal(chunks.length, 1)
+      return chunk
+    }
+    t.equal(await chunkFor(hello), 1024)
+    const text = Buffer.from(textOf(mebibyte))
+    t.ok((await chunkFor(text.subarray(0, 16 * 1024))) > 16 * 1024)
+    t.ok((await chunkFor(text)) > mebibyte)
+    t.equal(await chunkFor(noise(2 * mebibyte)), mebibyte + 1024)
+  },
+)
+
 await t.test('Z10: what is too much for one turn waits for the next', async (t) => {
   const turn = allowance(5)
   const waiting = inflater({ turn }).inflate(hex('f248cdc9c90700'))

@@ -58,19 +58,23 @@ await t.test('Z8: what nobody waits for is done one at a time, and is in the way
   t.strictSame(begun, ['first', 'message 1', 'message 2', 'second', 'third'])
 })
 
-await t.test('what comes out of the thread pool, and nothing where zlib fails', async (t) => {
-  const bytes = Buffer.from('again and again and again')
-  t.strictSame(await deflateInPool(bytes, {}), zlib.deflateRawSync(bytes))
-  const mocked = await t.mockImport<{ readonly deflateInPool: typeof deflateInPool }>(
-    new URL('../../../lib/deflate/offload.js', import.meta.url).href,
-    {
-      'node:zlib': {
-        ...zlib,
-        deflateRaw: (_input: unknown, _options: unknown, callback: (error: Error) => void) => {
-          setImmediate(callback, new Error('no memory'))
-        },
+await t.test(
+  'what comes out of the thread pool, and nothing where zlib fails or cannot even begin',
+  async (t) => {
+    const bytes = Buffer.from('again and again and again')
+    t.strictSame(await deflateInPool(bytes, {}), zlib.deflateRawSync(bytes))
+    const failures: ((...given: [unknown, unknown, callback: (error: Error) => void]) => void)[] = [
+      (_input, _options, callback) => void setImmediate(callback, new Error('no memory')),
+      () => {
+        throw new RangeError('Array buffer allocation failed')
       },
-    },
-  )
-  t.equal(await mocked.deflateInPool(bytes, {}), undefined)
-})
+    ]
+    for (const deflateRaw of failures) {
+      const mocked = await t.mockImport<{ readonly deflateInPool: typeof deflateInPool }>(
+        new URL('../../../lib/deflate/offload.js', import.meta.url).href,
+        { 'node:zlib': { ...zlib, deflateRaw } },
+      )
+      t.equal(await mocked.deflateInPool(bytes, {}), undefined)
+    }
+  },
+)
