@@ -244,6 +244,17 @@ await t.test('a server takes its requests from exactly one place', async (t) => 
   }
 })
 
+await t.test(
+  'an origin that no list may hold: what is said leads to the function that may allow it',
+  async (t) => {
+    for (const origin of ['chrome-extension://abc', 'capacitor://localhost']) {
+      t.throws(() => checkServerOptions({ noServer: true, origins: [origin] }), {
+        message: /only a function/,
+      })
+    }
+  },
+)
+
 await t.test('what is right passes', async (t) => {
   const most: ConnectionOptions = {
     closeTimeout: maxTime,
