@@ -14,10 +14,10 @@ import { type ControlOpcode, isControl, type MessageOpcode, Opcode } from './opc
 import { Fact, verdictName, verdicts } from './rules.ts'
 import { type Violation, type ViolationName, violation } from './violation.ts'
 
-/** Pieces from so many bytes on are worth a place of their own. No control frame is as long. */
+/** Pieces of at least this many bytes are worth a place of their own. No control frame is as long. */
 const longPiece = 4096
 
-/** In a chunk from so many bytes on there may be many short frames, which share one view of it to be unmasked through. */
+/** A chunk of at least this many bytes may hold many short frames, which share one view of it to be unmasked through. */
 const sharedViewFrom = 256
 
 /** First bytes of a message in one frame. V8 knows constants of this file's, and asks for those of others each time. */

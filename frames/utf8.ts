@@ -1,7 +1,7 @@
 /** UTF-8 as RFC 3629 section 4 has it: no overlong form, no surrogate, nothing above U+10FFFF. */
 import { type Buffer, isAscii, isUtf8 } from 'node:buffer'
 
-/** From so many bytes on, to copy a text that is all ASCII saves more than to look whether it is. */
+/** From this many bytes on, copying a text that is all ASCII saves more than checking whether it is costs. */
 const longText = 4096
 
 /** The text that bytes `start` to `end` are, which must be valid UTF-8. */

@@ -51,7 +51,7 @@ import { wholeMilliseconds } from './timers.ts'
 
 export interface ConnectionEvents {
   /**
-   * Text as a string, binary as a Buffer that is the listener's to keep and to change. Its `buffer` may hold other messages
+   * Text as a string, binary as a Buffer that is the listener's to keep and to change. Its `buffer` may hold other data
    * too: transfer a copy, not that.
    */
   message: [message: Message]

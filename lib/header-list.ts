@@ -90,7 +90,7 @@ export function trim(text: string): string {
   return text.slice(start, end)
 }
 
-/** Headers by name; a list of values is sent as so many lines. */
+/** Headers by name; a list of values is sent as a line for each. */
 export type Headers = Readonly<Record<string, string | readonly string[]>>
 
 /** @throws TypeError for a name or value that must not be written, so that no header can be smuggled in (RFC 9110 5.5) */

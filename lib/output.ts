@@ -21,7 +21,7 @@ const smallPayload = 4096
 const blockSize = 64 * 1024
 const firstOwnBlock = 1024
 /**
- * Masked payloads from so many bytes on are written at once, if the socket takes anything: a block of their own costs
+ * Masked payloads of at least this many bytes are written at once, if the socket takes anything: a block of their own costs
  * more than a write.
  */
 const throughFrom = 16 * 1024

@@ -1,7 +1,7 @@
 /** Whether the peer is still there and still getting on with what it began; asked once a heartbeat, fed by every read. */
 import type { ConnectionSettings } from './options.ts'
 
-/** Within one progress period an unfinished frame must come on by so many bytes, or end. */
+/** An unfinished frame must come on by this many bytes within a progress period, or end. */
 const leastProgress = 1024
 
 /** The decoder's part in this. */
@@ -17,7 +17,7 @@ export class PeerWatch {
   #quietSince: number
   #heard = false
   #pinged = false
-  /** Output waited in the socket when we looked last, and so much had been taken. */
+  /** Whether output waited in the socket when we looked last, and how much had been taken by then. */
   #outputWaited = false
   #taken = 0
   /** Where the unfinished message stood when it last came on; undefined while none is read. */

@@ -30,13 +30,13 @@ export class RateLimit {
     return this.#frames.overdrawn || this.#bytes.overdrawn
   }
 
-  /** So many bytes have come; what is in them is told of by `frames`. */
+  /** `count` bytes have come; the frames in them are told of by `frames`. */
   bytes(count: number): void {
     this.fill()
     this.#bytes.take(count)
   }
 
-  /** So many frames have come in all. */
+  /** `count` frames have come in all. */
   frames(count: number): void {
     this.#frames.take(count - this.#framesSeen)
     this.#framesSeen = count

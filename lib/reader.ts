@@ -234,7 +234,7 @@ export class Reader implements InflationSink {
   }
 
   control(opcode: ControlOpcode, payload: Buffer): void {
-    // Who takes his leave is not cut short.
+    // A peer that is closing is not cut off for its rate.
     if (opcode !== Opcode.close && !this.#keepsRate()) return
     this.#sink.control(opcode, payload)
   }

@@ -55,7 +55,7 @@ export class Sender implements OutputSink {
    * mark: to ask the socket at each message would cost more.
    */
   #atMost = 0
-  /** So much output is more than a caller may have overlooked that was asked to wait; 0 when none is. */
+  /** A caller that was asked to wait cannot have overlooked this much output; 0 when none was asked. */
   #excess = 0
 
   /** A Close or the end of TCP has been queued, and nothing goes behind it (5.5.1). */

@@ -1,4 +1,4 @@
-/** The server: takes upgrades, keeps the connections, and takes leave of all of them. */
+/** The server: takes upgrades, keeps the connections, and closes them all in the end. */
 import { EventEmitter } from 'node:events'
 import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http'
 import { type AddressInfo, Socket } from 'node:net'
@@ -75,7 +75,7 @@ export interface CloseCounts {
   readonly terminated: number
 }
 
-/** How often Node looks for requests that take too long, in ms: they are cut so much late at most. */
+/** How often Node looks for requests that take too long, in ms: they are cut at most this late. */
 const requestCheckInterval = 1000
 const shutdownTimeout = 5000
 const requestTimeout = 'ERR_HTTP_REQUEST_TIMEOUT'
@@ -347,7 +347,7 @@ export class WebSocketServer<Context = undefined>
     this.#turnAway(socket, refuseFor(reason, unreadStatuses[code] ?? 400), undefined)
   }
 
-  /** What is no upgrade is told what this is. */
+  /** Answers a request that is no upgrade. */
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const judged = this.#serves(request) ? judgeRequest(request) : refuseFor('path', 404)
     const refusal =

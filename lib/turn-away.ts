@@ -10,7 +10,7 @@ import type { Cancel, Timers } from './timers.ts'
 const crumb = 1024
 /** How long, in ms. */
 const pileTime = 100
-/** So much must wait in a socket that it stops reading; to pause it alone does not. */
+/** With this much waiting in it a socket stops reading; pausing it alone does not stop it. */
 const ballast = Buffer.alloc(64 * 1024)
 
 /** Answers and ends; destroys the socket when the client has not ended in time. */

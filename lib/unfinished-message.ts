@@ -7,13 +7,13 @@ import { Utf8Checker } from '../frames/utf8.ts'
 import type { ViolationName } from '../frames/violation.ts'
 import type { Budget } from './budget.ts'
 
-/** Empty fragments in a row that a message may have: legal, but so many serve nobody. */
+/** Empty fragments in a row that a message may have: legal, but nobody needs more. */
 const maxEmptyFragments = 1024
 /** Small pieces are copied together into blocks, the first and the largest of this many bytes. */
 const firstBlock = 1024
 const largestBlock = 64 * 1024
 /**
- * Room is made for so many times what has come: the length that a peer announces is not trusted further. A message that
+ * Room is made for this many times what has come: the length that a peer announces is not trusted further. A message that
  * begins with a read of 64 KiB, header and all, has all its room at once up to 1 MiB; what is not written to yet takes no memory
  * of the machine. What a long piece finds too short in the block before it stays unused, which makes it 18 times in all.
  */

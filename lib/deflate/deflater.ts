@@ -18,7 +18,7 @@ const shortestContext = 512
 const shortInput = 32 * 1024
 /** The empty stored block that a sync flush ends with, which is not sent. */
 const tailSize = 4
-/** zlib's look-ahead: a window must be longer than its input by so much to reach all of it. */
+/** zlib's look-ahead: a window must be longer than its input by this much to reach all of it. */
 const lookAhead = 262
 
 export interface DeflaterOptions {

@@ -26,11 +26,11 @@ const shortOutput = 128 * 1024
 /** zlib's output comes in chunks. Each costs a call, and to join them a copy: one is to hold what most messages become. */
 const likelyRatio = 6
 const smallestChunk = 1024
-/** A message of 1 MiB fits, with its end mark. So much may come out beyond the limit before zlib looks at it. */
+/** A message of 1 MiB fits, with its end mark. As much as this may come out beyond the limit before zlib looks at it. */
 const largestChunk = 1024 * 1024 + 1024
 /** Beats without a message, after which the window is kept compressed. */
 const beatsToPack = 10
-/** Final blocks that a message may have: legal, but each costs a call of zlib, and so many serve nobody. */
+/** Final blocks that a message may have: legal, but each costs a call of zlib, and nobody needs more. */
 const maxFinalBlocks = 64
 
 export class Inflater {

@@ -51,6 +51,7 @@ await t.test('D4: room ahead is in the block, or as far as foresight goes', asyn
   t.ok(message.whole.equals(bytes.subarray(0, 17 * 1025 + 60_010)))
   message.release()
   t.equal(budget.used, 0)
+})
 
 await t.test('D11, D4: it lies in the chunk that it begins in, where all of it fits', async (t) => {
   const chunk = Buffer.allocUnsafeSlow(17_000)
