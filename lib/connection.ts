@@ -565,7 +565,7 @@ export class Connection
 
   /** About once a second. */
   #beat(now: number): void {
-    if (this.#socket.closed) {
+    if (this.#socket.closed && this.#socket.writableLength === 0) {
       this.#closing.dispatch('socket-closed') // A Duplex with `emitClose: false` does not say so.
       return
     }
