@@ -874,6 +874,20 @@ for (const options of [fromServer, fromClient]) {
   )
 
   await t.test(
+    `6455-10.4-message-limit: short fragments from a ${from} count as what they hold, for what follows`,
+    async (t) => {
+      for (const [maxMessageSize, end] of [
+        [252, 'data 1 !.'],
+        [251, 'violation message-too-big'],
+      ] as const) {
+        const calls = new Calls({ from, maxMessageSize })
+        calls.decoder.push(Buffer.concat([first(long), fragment(long), fragment('a'), fragment('!', { fin: true })]))
+        t.same(calls.lines, [`data 1 ${long}`, `data 1 ${long}a`, end])
+      }
+    },
+  )
+
+  await t.test(
     `7692-6-rsv1-first-only: short fragments from a ${from} have the RSV1 of the first`,
     async (t) => {
       const calls = new Calls({ ...options, rsv1Allowed: true })
