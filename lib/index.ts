@@ -1,7 +1,8 @@
 /** `farewell`: WebSocket connections, client and server. */
 export { type CloseFrame, type CloseInfo, type CloseTrigger, describeClose } from './close-info.ts'
 export { connect } from './client.ts'
-export { Connection, type ConnectionEvents, type ConnectionInit } from './connection.ts'
+export { Connection, type ConnectionInit } from './connection.ts'
+export type { ConnectionEvents } from './connection-events.ts'
 export { ConnectionClosedError, HandshakeError, ProtocolError } from './errors.ts'
 export type { Headers } from './header-list.ts'
 export type { ConnectionState, Role } from './lifecycle.ts'

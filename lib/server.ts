@@ -7,7 +7,7 @@ import { CloseCode } from '../frames/close-code.ts'
 import { encodeClosePayload } from '../frames/close-payload.ts'
 import { Admission } from './admission.ts'
 import type { CloseInfo } from './close-info.ts'
-import { Connection, failHandler, sendPrepared } from './connection.ts'
+import { Connection, coreOf } from './connection.ts'
 import { asError, clientLeft, HandshakeError } from './errors.ts'
 import { judgeRequest, refusalHeaders, upgradeRequired, writeAcceptance, writeRefusal } from './handshake.ts'
 import {
@@ -123,7 +123,7 @@ export class WebSocketServer<Context = undefined>
       ...detail: unknown[]
     ) {
       const [connection] = detail
-      if (event === 'connection' && connection instanceof Connection) failHandler(connection, error)
+      if (event === 'connection' && connection instanceof Connection) coreOf(connection).handlerFailed(error)
       else if (event === 'handlerError') process.emitWarning(asError(error))
       else this.#report(error, undefined)
     }
@@ -175,7 +175,7 @@ export class WebSocketServer<Context = undefined>
   broadcast(data: Data, options: { readonly except?: Connection } = {}): void {
     const message = new PreparedMessage(data)
     for (const connection of this.#connections) {
-      if (connection !== options.except) sendPrepared(connection, message)
+      if (connection !== options.except) coreOf(connection).sendPrepared(message)
     }
   }
 
@@ -241,7 +241,7 @@ export class WebSocketServer<Context = undefined>
     try {
       this.emit('connection', connection, request, admitted.context)
     } catch (error) {
-      failHandler(connection, error)
+      coreOf(connection).handlerFailed(error)
     }
     return connection
   }

@@ -881,7 +881,9 @@ for (const options of [fromServer, fromClient]) {
         [251, 'violation message-too-big'],
       ] as const) {
         const calls = new Calls({ from, maxMessageSize })
-        calls.decoder.push(Buffer.concat([first(long), fragment(long), fragment('a'), fragment('!', { fin: true })]))
+        calls.decoder.push(
+          Buffer.concat([first(long), fragment(long), fragment('a'), fragment('!', { fin: true })]),
+        )
         t.same(calls.lines, [`data 1 ${long}`, `data 1 ${long}a`, end])
       }
     },

@@ -6,13 +6,8 @@ import { Duplex } from 'node:stream'
 import { encodeFrame } from '../../frames/encoder.ts'
 import { Opcode } from '../../frames/opcode.ts'
 import { unfinishedMessages } from '../../lib/budget.ts'
-import {
-  Connection,
-  type ConnectionEvents,
-  type ConnectionInit,
-  failHandler,
-  sendPrepared,
-} from '../../lib/connection.ts'
+import { Connection, type ConnectionInit, coreOf } from '../../lib/connection.ts'
+import type { ConnectionEvents } from '../../lib/connection-events.ts'
 import { DirectInput } from '../../lib/direct-input.ts'
 import { ConnectionClosedError, ProtocolError } from '../../lib/errors.ts'
 import type { Role } from '../../lib/lifecycle.ts'
@@ -403,7 +398,7 @@ await t.test('D10: at maxBufferedAmount, drop: the message is gone, the connecti
   socket.stall()
   t.equal(connection.send(Buffer.alloc(1500)), false, 'the mark is no higher than the cap')
   t.equal(connection.send('dropped'), false)
-  t.equal(sendPrepared(connection, new PreparedMessage('dropped too')), false)
+  t.equal(coreOf(connection).sendPrepared(new PreparedMessage('dropped too')), false)
   t.equal(connection.state, 'open')
   const drained = connection.drained()
   socket.unstall()
@@ -548,13 +543,13 @@ await t.test(
   async (t) => {
     const { connection, peer, socket } = open({ highWaterMark: 10 })
     socket.stall()
-    t.equal(sendPrepared(connection, new PreparedMessage('framed once')), false)
+    t.equal(coreOf(connection).sendPrepared(new PreparedMessage('framed once')), false)
     connection.once('drain', () => connection.send('from drain'))
     socket.unstall()
     await settle()
     t.strictSame(peer.wire, ['text "framed once"', 'text "from drain"'])
     connection.terminate()
-    t.equal(sendPrepared(connection, new PreparedMessage('')), false)
+    t.equal(coreOf(connection).sendPrepared(new PreparedMessage('')), false)
   },
 )
 
@@ -1460,7 +1455,7 @@ await t.test(
 
 await t.test('E3: a handler of the server is one of the connection', async (t) => {
   const { connection, peer, handlerErrors } = open()
-  failHandler(connection, new Error('oops'))
+  coreOf(connection).handlerFailed(new Error('oops'))
   await peer.untilClose()
   t.strictSame(peer.wire, ['close 1011'])
   peer.fin()

@@ -51,6 +51,8 @@ const lib = [
   'sender',
   'fragment-stream',
   'closing',
+  'connection-events',
+  'core',
   'connection',
   'connecting',
   'host-lookup',
