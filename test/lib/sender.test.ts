@@ -789,6 +789,23 @@ await t.test(
   },
 )
 
+await t.test('RFC 6455 7.1.7: of a Close that was dropped nobody is told that it has left', async (t) => {
+  for (const dropped of [true, false]) {
+    const { socket, sender } = begin({ stalled: true, highWaterMark: 10, socketMark: 10 })
+    let flushed = 0
+    t.equal(sender.message('fills the socket', true), false)
+    await turns()
+    t.equal(sender.message('waits', true), false)
+    sender.close(Buffer.from([0x03, 0xe8]), () => flushed++)
+    await turns()
+    if (dropped) sender.drop()
+    socket.unstall()
+    await turns(2)
+    t.equal(sender.bufferedAmount, 0)
+    t.equal(flushed, dropped ? 0 : 1)
+  }
+})
+
 await t.test('S1: full is what is above maxBufferedAmount, and a drain empties it', async (t) => {
   const { socket, sender } = begin({
     stalled: true,
