@@ -461,3 +461,23 @@ await t.test('the path of a request target', async (t) => {
   for (const none of ['', '*', 'h:80', 'a/b', 'ftp://h/', 'http://', 'xhttp://h/'])
     t.equal(pathOf(none), undefined, none)
 })
+
+await t.test(
+  '9110-15.5.6-405-allow: only HEAD is answered as GET would be, and only where it upgrades nothing',
+  async (t) => {
+    t.equal(statusOf({ method: 'POST', without: ['Upgrade'] }), 405)
+    t.equal(statusOf({ method: 'HEAD' }), 405)
+    t.not(statusOf({ method: 'HEAD', without: ['Upgrade'] }), 405)
+  },
+)
+
+await t.test('RFC 6455 4.1: a fault of the response says what is wrong and names its section', async (t) => {
+  const faultOf = (changes: Parameters<typeof response>[0], offer: Offer = offered): unknown =>
+    judgeResponse(response(changes), offer)
+  t.strictSame(faultOf({ Upgrade: 'h2c' }), { fault: 'Upgrade is not "websocket" (RFC 6455 4.1)' })
+  t.strictSame(faultOf({ 'Content-Length': '1' }), { fault: 'a 101 response has a body (RFC 9110 8.6)' })
+  t.strictSame(
+    faultOf({ 'Sec-WebSocket-Extensions': 'permessage-deflate; no_such' }, { ...offered, deflate }),
+    { fault: 'the answer to permessage-deflate is not acceptable (RFC 7692 7.1)' },
+  )
+})
