@@ -37,7 +37,7 @@ export interface Violation {
   readonly message: string
 }
 
-/** It leaves limits to the implementation. */
+/** The section that leaves limits to the implementation. */
 const ourLimits = 'RFC 6455 10.4'
 
 const { protocolError, invalidData, policyViolation, messageTooBig, tryAgainLater } = CloseCode

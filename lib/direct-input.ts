@@ -11,14 +11,14 @@ export interface InputSink {
   read(chunk: Buffer): void
   /** Where it wants the next bytes, if that is known. */
   roomAhead(): Buffer | undefined
-  /** So many have come there, and nothing else meanwhile. */
+  /** `size` bytes have come there, and nothing else meanwhile. */
   filled(room: Buffer, size: number): void
 }
 
 /** Of all connections: nothing stays in it. */
 const block: Buffer = Buffer.allocUnsafeSlow(64 * 1024)
 
-/** After a long message only so much is read: the next one's length, and enough of it to make room for the rest. */
+/** After a long message only this much is read: the next one's length, and enough of it to make room for the rest. */
 const beginning: Buffer = block.subarray(0, 8 * 1024)
 
 /** The option `onread` of one socket. */
